@@ -184,8 +184,11 @@ pub(crate) fn stages(options: &LocalOptions) -> anyhow::Result<Option<Vec<Stage>
         return Ok(None);
     };
     let site = running_site(&options.project, port).map_err(of_usage)?;
-    let stages: Result<_, stagelink::Error> = site.stages.keys().map(|name| name.parse()).collect();
-    Ok(Some(stages?))
+    let stages = site.stages.keys().map(|name| name.parse());
+    let mut stages = stages.collect::<Result<Vec<Stage>, stagelink::Error>>()?;
+    // In the order of a pipeline, as elsewhere.
+    stages.sort();
+    Ok(Some(stages))
 }
 
 /// Returns the local Heroku and Netlify, if `--local` was given.

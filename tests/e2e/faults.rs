@@ -260,6 +260,7 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
             "no instance of other",
         ),
         (&["list", "--for", "5s"], "--for is for a fault"),
+        (&["api-500", "--stage", "staging"], "leave --stage out"),
     ] {
         let (is_done, output) = site.run(words).await;
         let text = output["error"].to_string();

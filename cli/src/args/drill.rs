@@ -13,9 +13,11 @@ use crate::args::{LocalOptions, StageArgument};
 #[command(mut_arg("local", |arg| arg.help(
     "The port of the running `stagelink dev`, where several run. By default the command starts one \
      where none runs"
+)), mut_arg("named_stage", |arg| arg.help(
+    "The local stage, by its name in stagelink.toml [default: staging, else the only one]"
 )))]
 pub struct DrillOptions {
-    /// The local stage [default: staging, else the only one]
+    /// The local stage.
     #[command(flatten)]
     pub stage: StageArgument,
 

@@ -157,6 +157,7 @@ impl DevEnvironment {
                 return Err(error);
             }
         };
+        reload.first_is_served();
         let databases = postgres.database_admin();
         let postgres = SharedServer::new(postgres);
         cloud.faults().set_server(postgres.clone());

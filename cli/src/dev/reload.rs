@@ -92,6 +92,11 @@ impl Reload {
         Ok(built)
     }
 
+    /// Notes that the first build is served from now on.
+    pub(super) fn first_is_served(&self) {
+        self.news.served();
+    }
+
     /// Tells of the builds.
     pub(super) fn news(&self) -> &BuildNews {
         &self.news

@@ -231,11 +231,17 @@ impl Report {
                 }
             }
         }
-        let verdict = match self.is_as_expected {
-            true => "all as expected: no read failed that must not, no write was lost or doubled",
-            false => "not as expected",
-        };
-        text + verdict
+        let are_writes_counted = self.cases.iter().all(|case| case.kept.is_some());
+        text + match (self.is_as_expected, are_writes_counted) {
+            (true, true) => {
+                "all as expected: no read failed that must not, no write was lost or doubled"
+            }
+            (true, false) => {
+                "as expected: no read failed that must not. Whether writes were lost or doubled was not \
+                 checked: declare `write` and `count` in [drill] of stagelink.toml"
+            }
+            (false, _) => "not as expected",
+        }
     }
 }
 
@@ -314,6 +320,25 @@ mod tests {
             let case = &Case::named(&[name.to_owned()]).unwrap()[0];
             let judged = CaseReport::new(case, &outcomes, &BTreeMap::new(), None);
             assert_eq!(judged.is_as_expected(), is_expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn verdict_says_nothing_of_writes_that_were_not_counted() {
+        let counted = report(&[("a", 1), ("b", 1), ("c", 1)], &[]);
+        let case = &Case::named(&["stall".to_owned()]).unwrap()[0];
+        let not_counted = CaseReport::new(case, &[], &BTreeMap::new(), None);
+        for (case, words) in [
+            (counted, "no write was lost or doubled"),
+            (not_counted, "was not checked: declare"),
+        ] {
+            let report = Report {
+                stage: "staging".to_owned(),
+                duration_ms: 1000,
+                is_as_expected: case.is_as_expected(),
+                cases: vec![case],
+            };
+            assert!(report.text().contains(words), "{}", report.text());
         }
     }
 }

@@ -79,6 +79,9 @@ fn stage_of<'a>(
     fault: &Fault,
 ) -> anyhow::Result<&'a str> {
     match (named, running.names.as_slice()) {
+        (Some(_), [_, _, ..]) if fault.is_of_all_stages() => Err(of_usage(anyhow!(
+            "{fault} is a fault of all stages, which share the server and the API: leave --stage out"
+        ))),
         (Some(stage), _) => Ok(stage),
         (None, [only]) => Ok(only),
         (None, [first, ..]) if fault.is_of_all_stages() => Ok(first),

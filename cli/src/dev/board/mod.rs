@@ -16,6 +16,7 @@ mod feed;
 mod guard;
 mod local_tasks;
 mod page;
+mod redaction;
 mod refusal;
 mod repeat;
 mod routes;

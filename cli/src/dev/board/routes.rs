@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::guard::{self, Guard};
 use super::refusal::refusal;
-use super::{BoardState, actions, faults, feed, page, repeat};
+use super::{BoardState, actions, faults, feed, page, redaction, repeat};
 
 /// Returns all routes, behind the guard.
 pub(super) fn of(state: Arc<BoardState>, guard: Guard) -> Router {
@@ -51,7 +51,7 @@ async fn request(State(board): State<Arc<BoardState>>, Path(id): Path<String>) -
     body["is_finished"] = true.into();
     body["event_bytes"] = record.event_bytes.into();
     body["event"] = match &record.event {
-        Some(event) => serde_json::from_slice(event).unwrap_or_default(),
+        Some(event) => redaction::of_event(serde_json::from_slice(event).unwrap_or_default()),
         None => Value::Null,
     };
     body["is_read"] = repeat::is_read(&record).into();

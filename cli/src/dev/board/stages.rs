@@ -145,6 +145,9 @@ impl QuickLook {
                 send_change(&self.columns, columns);
                 let active = json!(self.faults.active());
                 send_change(&self.faults_sender, active);
+            } else {
+                // The next page gets no values of long ago.
+                send_change(&self.columns, Value::Null);
             }
             let _ = timeout(QUICK_INTERVAL, self.look_again.notified()).await;
         }
@@ -202,6 +205,8 @@ impl StatusLook {
                 if send_change(&self.status, found) {
                     self.look_again.notify_waiters();
                 }
+            } else {
+                send_change(&self.status, Value::Null);
             }
             let _ = timeout(STATUS_INTERVAL, self.look_again.notified()).await;
             // Several reasons to look again come at once.

@@ -17,6 +17,11 @@ use crate::output::log_line as escaped_log_line;
 pub(super) fn request(record: &RequestRecord) -> String {
     let status = match record.status {
         Some(status) => status_style(status).apply_to(status.to_string()),
+        // An invocation without HTTP, such as that of a schedule.
+        None if record.error.is_some() => Style::new()
+            .red()
+            .for_stderr()
+            .apply_to("failed".to_owned()),
         // The client did not wait for the response.
         None => Style::new()
             .yellow()

@@ -25,7 +25,8 @@ export const isFailed = (record) =>
 /** Shows new and changed records. */
 export function showRequests(records) {
   for (const record of records) {
-    if (record.is_finished) {
+    // A page that comes gets those of before, too.
+    if (record.is_finished && Date.now() - Date.parse(record.time) - (record.duration_ms ?? 0) < 10_000) {
       since.requests += 1;
       if (isFailed(record)) since.failed += 1;
     }
@@ -107,7 +108,8 @@ export function methodOf(record) {
 
 export function statusOf(record) {
   if (!record.is_finished) return "runs";
-  return record.status == null ? record.error ?? "gone" : String(record.status);
+  if (record.status != null) return String(record.status);
+  return record.error == null ? "gone" : "failed";
 }
 
 function classOf(record) {
@@ -123,6 +125,7 @@ function moreOf(record) {
   else if (record.start) parts.push(record.start);
   const trips = record.database?.round_trips;
   if (trips > 0) parts.push(count(trips, "round trip"));
+  if (record.status == null && record.error) parts.push(record.error);
   return parts.join(", ");
 }
 
