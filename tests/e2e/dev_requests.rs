@@ -209,7 +209,7 @@ async fn request_is_one_line_with_its_log_lines_and_no_noise() {
         .expect("a line");
     assert!(
         failed.contains(" 502 ") && failed.contains("  warm  Broken  "),
-        "{failed}"
+        "{failed}, after that of {id}"
     );
     dev.line_with("Error: Broken").await;
     // The page of a file has no function.
