@@ -222,7 +222,14 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
         (&["api-429", "--retry-after", "7"], "api_429", 429),
         (&["api-500"], "api_500", 500),
     ] {
-        site.fault(&with(words)).await;
+        // The API is that of all stages.
+        let is_of_a_stage = !words[0].starts_with("api-");
+        site.fault(&if is_of_a_stage {
+            with(words)
+        } else {
+            words.to_vec()
+        })
+        .await;
         let refused = site.database_url().await;
         assert_eq!(refused.status, status, "{name}");
         if status == 429 {
