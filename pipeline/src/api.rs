@@ -1,5 +1,7 @@
 //! Requests to a service's API with a token, within limits, and the errors for their failures.
 
+mod clock;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
+pub(crate) use self::clock::ClockReading;
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 use crate::refusal::Refusal;
@@ -76,32 +79,6 @@ pub(crate) struct Api {
     /// By the latest response that had a date.
     clock: Mutex<Option<ClockReading>>,
     requests: AtomicU64,
-}
-
-/// A reading of a service's clock, by the date of a response.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct ClockReading {
-    /// The time by which it is ahead of this machine's, in seconds.
-    pub(crate) ahead_secs: f64,
-    /// The time within which the reading is not known.
-    pub(crate) unknown: Duration,
-}
-
-impl ClockReading {
-    /// Reads a date that was sent between two moments of this machine's clock. It has no parts of a
-    /// second.
-    fn new(date: SystemTime, asked: SystemTime, answered_in: Duration) -> Self {
-        let middle = asked + answered_in / 2;
-        let date = date + Duration::from_millis(500);
-        let ahead_secs = match date.duration_since(middle) {
-            Ok(ahead) => ahead.as_secs_f64(),
-            Err(behind) => -behind.duration().as_secs_f64(),
-        };
-        Self {
-            ahead_secs,
-            unknown: answered_in + Duration::from_secs(1),
-        }
-    }
 }
 
 /// A request to an API.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
@@ -16,7 +16,7 @@ use crate::aws::access::AwsAccess;
 use crate::aws::redaction::Redaction;
 use crate::aws::refusal::{Failure, Reason};
 use crate::error::{Error, ErrorKind};
-use crate::fence::Fence;
+use crate::fence::{Fence, FenceSlot};
 
 /// The command `aws` with a region.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) struct AwsCommand {
     region: String,
     redaction: Redaction,
     /// Asked before each attempt at a change, where there is one. Clones share it.
-    fence: Arc<Mutex<Option<Arc<dyn Fence>>>>,
+    fence: FenceSlot,
 }
 
 /// One call of the command.
@@ -101,29 +101,24 @@ impl AwsCommand {
             program: access.program.clone(),
             region: access.region.clone().unwrap_or_default(),
             redaction: Redaction::new(&access.secrets),
-            fence: Arc::default(),
+            fence: FenceSlot::default(),
         }
     }
 
     /// Asks this fence before each attempt at a change from now on.
     pub(super) fn set_fence(&self, fence: Arc<dyn Fence>) {
-        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+        self.fence.set(fence);
     }
 
     /// Makes sure that this process may make a call.
     async fn ensure_may_make(&self, call: &Call) -> Result<(), Failure> {
-        let fence = self
-            .fence
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match fence {
-            Some(fence) if call.is_change() => fence.ensure().await.map_err(|error| Failure {
-                reason: Reason::Other,
-                error,
-            }),
-            _ => Ok(()),
+        if !call.is_change() {
+            return Ok(());
         }
+        self.fence.ensure().await.map_err(|error| Failure {
+            reason: Reason::Other,
+            error,
+        })
     }
 
     pub(super) fn set_region(&mut self, region: &str) {
@@ -302,6 +297,7 @@ const LONGEST_CALL: Duration = Duration::from_secs(600);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Mutex;
 
     #[test]
     fn permission_is_that_of_the_operation() {

@@ -17,7 +17,7 @@ mod publishing;
 mod site_search;
 mod variable;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -27,7 +27,7 @@ use serde_json::{Value as Json, json};
 use crate::api::{Api, ApiAccess, ClockReading, Request, Response, Service};
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
-use crate::fence::Fence;
+use crate::fence::{Fence, FenceSlot};
 
 use self::deploy::null_as_false;
 use self::persistence::Pace;
@@ -57,7 +57,7 @@ pub(crate) struct Site {
     address: Option<String>,
     pace: Pace,
     /// Asked before each attempt at a change, where there is one.
-    fence: Mutex<Option<Arc<dyn Fence>>>,
+    fence: FenceSlot,
 }
 
 impl Site {
@@ -92,25 +92,20 @@ impl Site {
             refuses_api_deploys: found.prevent_non_git_prod_deploys,
             address: found.ssl_url,
             pace: Pace::default(),
-            fence: Mutex::default(),
+            fence: FenceSlot::default(),
         })
     }
 
     /// Asks this fence before each attempt at a change from now on.
     pub(crate) fn set_fence(&self, fence: Arc<dyn Fence>) {
-        *self.fence.lock().unwrap_or_else(PoisonError::into_inner) = Some(fence);
+        self.fence.set(fence);
     }
 
     /// Makes sure that this process may send a request with this method.
     async fn ensure_may_send(&self, method: &Method) -> Result<(), Error> {
-        let fence = self
-            .fence
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match fence {
-            Some(fence) if *method != Method::GET => fence.ensure().await,
-            _ => Ok(()),
+        match *method {
+            Method::GET => Ok(()),
+            _ => self.fence.ensure().await,
         }
     }
 

@@ -1,6 +1,5 @@
 //! Injects and clears faults, for the page.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,7 +44,7 @@ pub(super) async fn inject(
     board.stages.look_again().notify_waiters();
     match injected {
         Ok(()) => Json(json!({ "injected": fault.to_string() })).into_response(),
-        Err(error) => failed(&error),
+        Err(error) => failed(error),
     }
 }
 
@@ -65,20 +64,14 @@ pub(super) async fn clear(
             let ended: Vec<_> = ended.iter().map(ToString::to_string).collect();
             Json(json!({ "ended": ended })).into_response()
         }
-        Err(error) => failed(&error),
+        Err(error) => failed(error),
     }
 }
 
-fn failed(error: &Error) -> Response {
+fn failed(error: Error) -> Response {
     let status = match error.kind() {
         ErrorKind::Input => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    refusal(status, &text)
+    refusal(status, &format!("{:#}", anyhow::Error::from(error)))
 }
