@@ -69,219 +69,214 @@ pub struct Args {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Makes a new project that builds, passes its tests, and runs.
+    /// Creates a project: one function with its table, a page, tests, and CI.
     ///
-    /// The project is a Cargo workspace with one function, its table, a page, a test on local
-    /// stages, and a GitHub Actions workflow that deploys to staging and promotes the same programs
-    /// to production. The command changes no existing file.
+    /// The project is a Cargo workspace that builds, passes its tests and runs at once. Its GitHub
+    /// Actions workflows deploy to staging, promote the same programs to production, and roll back.
+    /// The command changes no existing file.
     ///
     /// `stagelink new function NAME` adds a function to a project.
     New(NewOptions),
     /// Runs the whole site on this machine, until Ctrl-C.
     ///
-    /// Starts a Postgres with a database for each stage, a local Heroku with their pipeline, and
-    /// the site with its functions, once per stage: production at localhost:8888, staging
-    /// at staging.localhost:8888. Each function is built, and runs as a process that stays
-    /// warm between requests, as on AWS Lambda. Migrations are applied to each database as it starts,
-    /// and when a file appears. A save is built and served, and no request is lost. Ctrl-C stops
-    /// everything and leaves nothing behind.
+    /// Starts a Postgres with a database for each stage, a local Heroku with the pipeline, and the
+    /// site with its functions for each stage: production at localhost:8888, staging at
+    /// staging.localhost:8888. Functions stay running between requests, as on AWS Lambda.
+    ///
+    /// The command applies the migrations to each database at the start and when a file appears. It
+    /// builds and serves each saved change without losing a request. By default nothing is left
+    /// behind at the end.
     Dev(DevOptions),
-    /// Invokes a function of the running `stagelink dev`: a scheduled one, or any with an event.
+    /// Invokes a function of the running `stagelink dev`, as its schedule does or with an event.
     ///
-    /// Without --data a scheduled function gets the request that Netlify sends by its schedule: POST,
-    /// the header X-NF-Event: schedule, and a body with the time of the next run. With --data any
-    /// function gets that JSON as its event, as it is. The response is printed, and the log of
-    /// `stagelink dev` has the function's lines.
+    /// Without --data a scheduled function gets the request that Netlify sends for a schedule:
+    /// POST, with the header X-NF-Event: schedule, and the time of the next run in the body. With
+    /// --data any function gets that JSON as its event. The command prints the response. The log
+    /// lines of the function appear in `stagelink dev`.
     ///
-    /// Exits with 0, with 1 where the function failed or answered with a status of 400 or more, and
-    /// with 2 where no `stagelink dev` runs or the arguments are wrong.
+    /// Exit code: 0; 1 if the function failed or answered with a status of 400 or more; 2 if no
+    /// `stagelink dev` runs or the arguments are wrong.
     Invoke(InvokeOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///
     /// Each function becomes one program with the C library and OpenSSL linked in, so that it needs
-    /// nothing of the platform's image. Programs for x86_64 go to dist/functions, from which Netlify
-    /// deploys them; a zip of each program for AWS Lambda goes to dist/lambda. The command then
-    /// starts each program and sends it a request.
+    /// no library of the platform's image. Programs for x86_64 go to dist/functions, from which
+    /// Netlify deploys them; a zip of each program for AWS Lambda goes to dist/lambda. The command
+    /// then starts each program and sends it a request.
     Build(BuildOptions),
-    /// Links a Netlify site: gives each deploy context the database of its stage.
+    /// Links a Netlify site: gives each deploy context the credentials of its stage's database.
     ///
-    /// The production context gets the database of stage production, the branch `staging` that of
-    /// stage staging, and a deploy preview that of its pull request's review app, if there is one.
-    /// The command finds each stage's database in the Heroku pipeline, connects to it, and sets its
-    /// credentials as a secret variable of that context alone. It first shows what it is going to
-    /// set, and asks.
+    /// The production context gets those of stage production, the branch `staging` those of stage
+    /// staging, and a deploy preview those of its pull request's review app, if there is one. The
+    /// command finds each stage's database in the Heroku pipeline, connects to it, and sets its
+    /// credentials as a secret variable of that context alone. It shows the plan first, and asks.
     ///
-    /// stagelink.toml names the site, the pipeline and the stages; the command writes it where the
-    /// project has none. STAGELINK_HEROKU_PIPELINE overrides its pipeline. HEROKU_API_KEY holds a
-    /// Heroku token that may read all stages and stays on this machine; by default it is that of
-    /// the Heroku command line. NETLIFY_AUTH_TOKEN holds a token of Netlify; by default it is that
-    /// of the Netlify command line.
+    /// The site, the pipeline and the stages are those of stagelink.toml; the command writes the
+    /// file if the project has none. STAGELINK_HEROKU_PIPELINE overrides its pipeline.
+    /// HEROKU_API_KEY holds a Heroku token that may read all stages; it stays on this machine.
+    /// NETLIFY_AUTH_TOKEN holds a Netlify token. By default both are those of the logged-in command
+    /// lines.
     Link(LinkOptions),
     /// Shows or changes the stage mark of a database.
     ///
     /// The mark names the stage that a database belongs to. A function refuses a database that is
     /// marked as another stage's.
     ///
-    /// The command finds the database as a function of the stage does, by the same variables:
-    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, those of another provider, or DATABASE_URL.
-    /// The project's stagelink.toml comes first, where there is one; STAGELINK_PROVIDER with its
-    /// variables takes its place. The token is by default that of the Heroku command line.
+    /// The command finds the database as the stage's functions do: by stagelink.toml, else by
+    /// STAGELINK_HEROKU_PIPELINE and HEROKU_API_KEY, the variables of another provider, or
+    /// DATABASE_URL. STAGELINK_PROVIDER with its variables overrides the file. The token is by
+    /// default that of the Heroku command line.
     #[command(subcommand)]
     Mark(MarkCommand),
-    /// Prints the deploy-time credentials of a stage, which are a secret.
+    /// Prints the deploy-time credentials of a stage, a secret.
     ///
-    /// The output is the value for the variable STAGELINK_CREDENTIALS of that stage's functions.
-    /// With it a cold start neither calls the provider nor hashes the password.
+    /// The output is the value of STAGELINK_CREDENTIALS for that stage's functions. With it a cold
+    /// start neither calls the provider nor hashes the password.
     ///
-    /// The command finds the database by the variables of a provider, ignores STAGELINK_CREDENTIALS,
-    /// connects to the database, and refuses one that is marked as another stage's. Run it again
-    /// after the password has changed. Until then, functions that also have the provider's variables
-    /// fetch the new password from the provider.
+    /// The command finds the database by the variables of a provider and ignores
+    /// STAGELINK_CREDENTIALS. It connects, and refuses a database that is marked as another
+    /// stage's. Run it again after the password has changed. Until then, functions that also have
+    /// the provider's variables fetch the new password themselves.
     Credentials(CredentialsOptions),
     /// Applies the project's migrations to a stage's database.
     ///
-    /// The files `migrations/VNUMBER__NAME.sql` that are new to the database are applied in the
-    /// order of their numbers, each in a transaction of its own. A statement that Postgres refuses in
-    /// a transaction, such as CREATE INDEX CONCURRENTLY, has a file of its own. The command shows
-    /// the plan, and asks.
+    /// The command applies the files `migrations/VNUMBER__NAME.sql` that the database does not have
+    /// yet, in the order of their numbers, each in a transaction of its own. A statement that
+    /// Postgres refuses in a transaction, such as CREATE INDEX CONCURRENTLY, needs a file of its
+    /// own. The command shows the plan first, and asks.
     ///
-    /// A busy table never keeps the site waiting: a statement that does not get its lock within a
-    /// second is rolled back with its file, and tried again. Of two runs at a time one works and the
-    /// other waits. A run that was interrupted can begin again.
+    /// A statement that does not get its lock within a second is rolled back with its file and
+    /// retried, so that a busy table delays no request for longer. One run at a time changes a
+    /// database; a second one waits. An interrupted run can be repeated.
     ///
-    /// The command finds the database as a function of the stage does, by the same variables, and
-    /// connects to it without a pooler.
+    /// The command finds the database as the stage's functions do, and connects to it without a
+    /// pooler.
     Migrate(MigrateOptions),
-    /// Builds the project, and deploys it to a stage on Netlify.
+    /// Builds the project and deploys it to a stage, on Netlify or AWS Lambda.
     ///
-    /// The command builds the functions, and makes one artifact of them and the files that
-    /// netlify.toml publishes, known by its digest. It shows the plan: the stage that Netlify's context
-    /// says, the digest, the commit, and the migrations of class before, which are applied first. It
-    /// asks, applies them, uploads what Netlify does not have, and waits until the deploy is ready. A
-    /// deploy of another stage, or one that the stage's database cannot run, is refused.
+    /// The command builds the functions and the artifact: the programs and the files that
+    /// netlify.toml publishes, identified by a digest. It shows the plan: the stage of the deploy
+    /// context, the digest, the commit, and the migrations of class before. It asks, applies
+    /// these migrations, uploads the files that Netlify does not have, and waits until the deploy
+    /// is ready and has passed its test. On AWS Lambda it publishes a version of each function and
+    /// moves the stage's alias to it.
     ///
-    /// A run that was interrupted is gone on with by the next one. One command at a time changes a
-    /// stage.
+    /// The command refuses a deploy of another stage, and one that the stage's database cannot run.
+    /// One command at a time changes a stage. Run an interrupted command again, and it continues.
     ///
-    /// NETLIFY_AUTH_TOKEN holds a token of Netlify; by default it is that of the Netlify command line.
-    /// The stage's database is found as `stagelink migrate` finds it.
+    /// NETLIFY_AUTH_TOKEN holds a Netlify token; by default that of the Netlify command line. The
+    /// command finds the stage's database as `stagelink migrate` does.
     Deploy(DeployOptions),
-    /// Promotes: what one stage runs goes live in another one, as it was tested.
+    /// Puts live in production the artifact that staging runs.
     ///
-    /// It promotes the artifact that the source runs, by its digest: the programs, static
-    /// files, redirects and headers of its deploy. It gets the target's own variables and database, and
-    /// has answered with them before it is live. The schema that it needs is there first: migrations of
-    /// class before are applied, and the command stops where others are missing.
+    /// The artifact is identified by its digest: the programs, static files, redirects and headers
+    /// of staging's deploy. It gets production's own variables and database, and must answer with
+    /// them before it is live. The command applies the migrations of class before that it needs,
+    /// and stops if others are missing. --from and --to name other stages.
     ///
-    /// The command shows the plan, and asks. Killed at any point, it goes on when it is run again, or
-    /// takes back what it did with --abort. A step that fails is taken back at once. Of two at a time one
-    /// works, and the other says so.
+    /// The command shows the plan first, and asks. If a step fails, the command undoes what it did.
+    /// One command at a time changes a stage. Run an interrupted promotion again, and it continues,
+    /// or undo it with --abort.
     ///
-    /// Needs a Netlify site with a deploy in production, and one of the source that `stagelink deploy`
-    /// or a build with `stagelink build` made. The target's database is found as `stagelink migrate`
-    /// does.
+    /// It needs a deploy in production, and a deploy of staging that `stagelink deploy` or a build
+    /// with `stagelink build` made. It finds production's database as `stagelink migrate` does.
     Promote(PromoteOptions),
-    /// Takes a stage back to the deploy that was live before.
+    /// Puts the previous deploy of a stage live again.
     ///
-    /// The command makes sure that the schema still carries that deploy's code, and that it answers at
-    /// its own address with the stage's database, before it publishes it. That is one atomic change, and
-    /// no migration is taken back.
+    /// Before it publishes that deploy, the command checks that the schema still fits its code, and
+    /// that it answers at its own address with the stage's database. Publishing is one atomic
+    /// change. Migrations stay applied.
     Rollback(RollbackOptions),
     /// Shows the migrations that built functions need, and whether a stage's database can run them.
     ///
     /// `stagelink build` writes the names, classes and checksums of the project's migrations into
-    /// each program. It needs those that are not of class after, and may run where these are applied
-    /// and each migration of after that is applied is in its list. What other means have built says
-    /// nothing, and its needs are unknown.
+    /// each program. A program needs the listed migrations that are not of class after. It can
+    /// run where these are applied, and where no migration of class after is applied that it does
+    /// not list. The needs of a program that another tool built are unknown.
     ///
-    /// With --stage the command exits with 0 if the database can run all of them as it is, with 1 if
-    /// it needs migrations first, cannot run them, or that is unknown, and with 2 after an error.
-    /// Nothing is changed.
+    /// Exit code with --stage: 0 if the database can run all programs as it is; 1 if it needs
+    /// migrations first, cannot run them, or that is unknown; 2 after an error. The command changes
+    /// nothing.
     Needs(NeedsOptions),
     /// Shows what each stage has: code, database, migrations, credentials.
     ///
-    /// The command looks everything up side by side: the deploys and variables of the Netlify site,
-    /// the plan at Heroku, and a connection to each database, as the stage's functions make it. Below
-    /// the table it says in what the stages differ. It changes nothing, and what it cannot know it
-    /// says with the reason.
+    /// The command asks Netlify for the deploys and variables of the site and Heroku for the plan,
+    /// and connects to each database as the stage's functions do. Below the table it lists the
+    /// differences between the stages. It changes nothing. For a value that it cannot look up it
+    /// prints the reason.
     ///
     /// The stages are those of stagelink.toml. Without the file they are production and staging of
     /// STAGELINK_HEROKU_PIPELINE, or the one of STAGELINK_STAGE.
     ///
-    /// Exits with 0 when all could be looked up, with 1 when something could not, and with 2 when
-    /// the settings cannot be used.
+    /// Exit code: 0 if everything could be looked up, 1 if something could not, 2 if the settings
+    /// cannot be used.
     Status(StatusOptions),
-    /// Shows the deploys that are recorded in a stage's database, the newest first.
+    /// Shows the recorded deploys of a stage, the newest first.
     ///
-    /// Each command that changes the code of a stage records who ran it, when, with which artifact and
-    /// from which commit, and how it ended. Code that was deployed by other means is not recorded.
-    /// Records of another stage, from whose database this one was copied, are left out.
-    ///
-    /// Nothing is changed.
+    /// Each command that changes the code of a stage records in the stage's database who ran it and
+    /// when, the artifact, the commit and the outcome. Code that was deployed by other means is not
+    /// recorded. Records of another stage, from whose database this one was copied, are left out.
+    /// The command changes nothing.
     History(HistoryOptions),
-    /// Finds what is wrong with the stages, with a line of advice for each.
+    /// Finds problems of the stages, and advises what to do about each.
     ///
-    /// The command looks at the way to each stage's database and at the database: tokens, apps,
+    /// The command examines the way to each stage's database and the database itself: tokens, apps,
     /// attachments, TLS, the stage mark, versions, connection limits, migrations, and more. Its
     /// queries are read-only, over one connection per stage. It changes nothing.
     ///
-    /// It prints what it found and what it could not check. Each check has a stable id, with a
-    /// section in docs/guides/troubleshooting.md.
+    /// It lists the problems, and the checks that it could not make. Each check has a stable id,
+    /// with a section in docs/guides/troubleshooting.md.
     ///
-    /// Exits with 0 if there is no error, and with --strict no warning; with 1 for warnings with
-    /// --strict; with 2 for errors, also of its arguments and settings.
+    /// Exit code: 0 if there is no error (with --strict, no warning either); 1 for warnings with
+    /// --strict; 2 for errors, including wrong arguments and settings.
     Doctor(DoctorOptions),
     /// Lists the environment variables that a stage's functions get on Netlify.
     ///
-    /// For each variable the command shows where it comes from (the site, or the account that owns
-    /// it, and the deploy context whose value counts), its size, and whether it is a secret. It shows
-    /// no value but those of stagelink's own settings that are no secret, such as STAGELINK_STAGE.
+    /// For each variable the command shows its origin (the site, or the account that owns it, and
+    /// the deploy context whose value counts), its size, and whether it is a secret. It shows
+    /// values only of stagelink's own settings that are no secret, such as STAGELINK_STAGE.
     ///
-    /// The sizes count against the 4096 bytes that AWS Lambda allows a function. A deploy keeps the
-    /// values that it was made with, so a variable that was changed later has its new value in the
-    /// next deploy.
+    /// AWS Lambda allows a function 4,096 bytes of variables. A deploy keeps the values that it was
+    /// made with, so a changed value reaches functions with the next deploy.
     ///
-    /// Exits with 0, with 1 when Netlify could not be asked, and with 2 when the settings cannot be
-    /// used.
+    /// Exit code: 0; 1 if Netlify could not be asked; 2 if the settings cannot be used.
     Env(EnvOptions),
-    /// Opens psql on a stage's database, with the credentials that the provider gives now.
+    /// Opens psql on a stage's database, with the provider's current credentials.
     ///
-    /// The command connects first, and refuses a database that is marked as another stage's. psql gets
-    /// the password in its environment, never on its command line. It demands of the server the proof
-    /// that the SDK got: SCRAM channel binding, or a certificate that verifies.
+    /// The command connects first, and refuses a database that is marked as another stage's. psql
+    /// gets the password in its environment, never on its command line. psql authenticates the
+    /// server as the SDK does: by SCRAM channel binding, or by a certificate.
     ///
-    /// On a stage of kind production the session is read-only unless --write is given. That stops
-    /// mistakes alone: `default_transaction_read_only` is on, and a statement such as BEGIN READ WRITE
-    /// undoes it. A role without the right to write, or a follower, stops more.
+    /// On a stage of kind production the session is read-only unless --write is given
+    /// (`default_transaction_read_only`). This only prevents mistakes: a statement such as BEGIN
+    /// READ WRITE undoes it. For real protection use a role without write privileges, or a
+    /// follower.
     ///
-    /// Exits with the code of psql; with 1 when psql was not started, and with 2 when the options or
-    /// the settings cannot be used.
+    /// Exit code: that of psql; 1 if psql was not started; 2 if the options or the settings cannot
+    /// be used.
     Psql(PsqlOptions),
-    /// Makes the local clouds of the running `stagelink dev` misbehave, on purpose.
+    /// Injects faults into the local clouds of the running `stagelink dev`.
     ///
-    /// A fault changes what the functions of a local stage meet: the network to their database, the
-    /// database, the provider's API, or their own processes. It lasts for --for, until `stagelink fault
-    /// clear`, or until `stagelink dev` ends. The connections of each local stage lead through a proxy of
-    /// `stagelink dev`, which passes the bytes on as they are, so TLS and channel binding stay those of
-    /// the server.
-    ///
-    /// No fault reaches anything but the local clouds.
+    /// A fault affects the network to a local stage's database, the database, the provider's API,
+    /// or the function's processes. It lasts for the time of --for, until `stagelink fault clear`,
+    /// or until `stagelink dev` ends. No fault affects anything but the local clouds.
     Fault(FaultOptions),
-    /// Sends load to a local stage, injects each fault in turn, and shows what the clients saw.
+    /// Sends load to a local stage, injects each fault in turn, and reports what the clients saw.
     ///
-    /// The stage is one of the running `stagelink dev` of the project; where none runs, the command starts
-    /// one, and ends it. stagelink.toml declares what is sent, in the table `[drill]`: a read, a write, and
-    /// where the writes are counted. For each fault the table has the requests, those that failed, the
-    /// slowest, and what became of the writes: kept once, lost, doubled, in doubt. Without a declared
-    /// write and its count it says not checked.
+    /// The table `[drill]` of stagelink.toml declares the requests: a read, a write, and a request
+    /// that counts the stored writes. For each fault the command reports the number of requests,
+    /// the failed ones, the slowest one, and the writes that were stored once, lost, stored twice,
+    /// or in doubt. Without a declared write and count it prints "not checked". The command uses
+    /// the running `stagelink dev` of the project, or starts one and ends it.
     ///
-    /// Expected are no failed read (but that of a killed instance), and no lost or doubled write. A write
-    /// may fail; with an idempotency key it is then sent once more, and must be there once.
+    /// Expected: no failed read (except that of a killed instance), and no lost or doubled write. A
+    /// write may fail; if it has an idempotency key, the command sends it once more, and it must be
+    /// stored once.
     ///
-    /// Exits with 0 if all is as expected, with 1 if not, and with 2 for wrong arguments or requests that
-    /// are not declared. Only local stages are ever touched.
+    /// Exit code: 0 if all is as expected, 1 if not, 2 for wrong arguments or undeclared requests.
+    /// The command uses local stages only.
     Drill(DrillOptions),
-    /// Prints the script by which a shell completes this command's arguments.
+    /// Prints the script for a shell's completion of this command's arguments.
     ///
     /// bash: `source <(stagelink completions bash)` in ~/.bashrc. zsh: the same in ~/.zshrc, after
     /// `compinit`. fish: `stagelink completions fish > ~/.config/fish/completions/stagelink.fish`.

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 /// The options of `stagelink completions`.
 #[derive(Clone, Debug, Parser)]
 pub struct CompletionsOptions {
-    /// The shell.
+    /// Shell.
     #[arg(value_name = "SHELL")]
     pub shell: Shell,
 }

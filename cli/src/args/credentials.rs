@@ -11,7 +11,8 @@ pub struct CredentialsOptions {
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Prints one line of JSON instead of the value alone, for an error too. It has the secret, too.
+    /// Prints one line of JSON that holds the secret, in place of the value alone; also for an
+    /// error.
     #[arg(long)]
     pub json: bool,
 

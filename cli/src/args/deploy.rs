@@ -7,19 +7,19 @@ use crate::args::{LambdaDeployOptions, LocalOptions, Platform};
 /// The options of `stagelink deploy`.
 #[derive(Clone, Debug, Parser)]
 #[command(
-    mut_arg("project", |arg| arg.help("The project: the folder with functions/ and netlify.toml")),
+    mut_arg("project", |arg| arg.help("Folder of the project, with functions/ and netlify.toml")),
     mut_arg("local", |arg| arg.help(
-        "Deploys to the local Netlify of the running `stagelink dev` of the project, without a \
-         question; the port is that of its site, where several run"
+        "Deploys to the local Netlify of the project's running `stagelink dev`, without asking. PORT \
+         is the port of its site, needed only if several run"
     ))
 )]
 pub struct DeployOptions {
-    /// The stage, by its name in stagelink.toml, or development, staging or production.
+    /// Stage, by its name in stagelink.toml, or development, staging or production.
     #[arg(value_name = "STAGE")]
     pub stage: String,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
@@ -27,24 +27,24 @@ pub struct DeployOptions {
     #[arg(long)]
     pub plan: bool,
 
-    /// Takes back a deploy that did not come to its end, also one that still runs. Migrations stay.
+    /// Undoes an unfinished deploy, even if its command still runs. Migrations stay applied.
     #[arg(long, conflicts_with = "plan")]
     pub abort: bool,
 
-    /// Deploys the programs in dist/functions as they are.
+    /// Deploys the programs in dist/functions (on AWS Lambda dist/lambda) without a build.
     #[arg(long)]
     pub no_build: bool,
 
-    /// Deploys to production with changes that are in no commit.
+    /// Deploys to production although there are uncommitted changes.
     #[arg(long)]
     pub dirty: bool,
 
-    /// Does not ask the functions of the deploy what they run, for which stage, and whether they reach its
+    /// Skips the test in which each function of the deploy proves its program, its stage and its
     /// database.
     #[arg(long)]
     pub no_test: bool,
 
-    /// Limits the time of that test, which begins when the deploy is ready.
+    /// Time limit of that test, from when the deploy is ready.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
@@ -52,20 +52,21 @@ pub struct DeployOptions {
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    /// Prints one line of JSON to standard output, also for an error, and the plan to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
 
-    /// Lets this rule pass once in the migration with this number, such as backfill@V5. Each one needs
-    /// a --reason.
+    /// Overrides this rule in the migration with this number, such as backfill@V5. Each --override
+    /// needs a --reason.
     #[arg(long = "override", value_name = "RULE@VERSION")]
     pub overridden: Vec<String>,
 
-    /// The reason of an --override, which the database keeps.
+    /// Reason of an --override, which the database records.
     #[arg(long = "reason", value_name = "TEXT")]
     pub reasons: Vec<String>,
 
-    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    /// Platform, if stagelink.toml names both a Netlify site and functions on AWS Lambda.
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,
 

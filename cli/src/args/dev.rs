@@ -9,7 +9,7 @@ use secrecy::SecretString;
 /// The options of `stagelink dev`.
 #[derive(Clone, Debug, Parser)]
 pub struct DevOptions {
-    /// The project: the folder with netlify.toml, functions/ and migrations/.
+    /// Folder of the project, with netlify.toml, functions/ and migrations/.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
@@ -21,8 +21,8 @@ pub struct DevOptions {
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub heroku_port: u16,
 
-    /// Port of the board, a page with the stages and their requests; 0 takes a free one [default: the port
-    /// before that of the site, or a free one]
+    /// Port of the board, a page that shows the stages and their requests; 0 takes a free one
+    /// [default: the port before the site's, or a free one]
     #[arg(long, value_name = "PORT", conflicts_with = "no_board")]
     pub board_port: Option<u16>,
 
@@ -61,16 +61,15 @@ pub struct DevOptions {
     #[arg(long, value_name = "FILE")]
     pub postgres_file: Option<PathBuf>,
 
-    /// Keeps the databases in this folder from run to run. By default each run starts with new
-    /// ones.
+    /// Folder that keeps the databases from run to run. By default each run starts with new ones.
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
 
-    /// Gives all functions a variable; may be repeated.
+    /// Variable for all functions; may be repeated.
     ///
-    /// `NAME=VALUE`, or `NAME` for a variable that this command has, so that no list of processes
-    /// shows the value. It overrides those of the files `.env.STAGE` and `.env` in the project's
-    /// folder. What says whose database it is stays the stage's own.
+    /// `NAME=VALUE`, or `NAME` for a variable of this command's environment, so that no list of
+    /// processes shows the value. It overrides the files `.env.STAGE` and `.env` of the project.
+    /// Variables that locate a database are refused: each stage has its own.
     // A secret: clap repeats a value that does not parse.
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = secret)]
     pub environment: Vec<SecretString>,
@@ -79,7 +78,8 @@ pub struct DevOptions {
     #[arg(long)]
     pub release: bool,
 
-    /// Prints one line of JSON instead of the table, when everything runs.
+    /// Prints JSON in place of text: one line when everything runs, then one for each request and
+    /// each other log line.
     #[arg(long)]
     pub json: bool,
 }

@@ -7,43 +7,43 @@ use crate::args::{LocalOptions, StageArgument};
 /// The options of `stagelink doctor`.
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("named_stage", |arg| arg.help(
-    "The stage, by its name in stagelink.toml, or review, development, staging or production. By \
-     default the stages of stagelink.toml, else staging and production"
+    "Stage, by its name in stagelink.toml, or review, development, staging or production [default: \
+     the stages of stagelink.toml, else staging and production]"
 )))]
 pub struct DoctorOptions {
     /// The stage.
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Exits with 1 where there are warnings and no error. What could not be checked is none.
+    /// Exits with 1 if there are warnings. A check that could not be made is no warning.
     #[arg(long)]
     pub strict: bool,
 
-    /// Lists each check that found nothing, too, with what it saw.
+    /// Also lists each check that found no problem, with the values that it saw.
     #[arg(long)]
     pub all: bool,
 
-    /// Prints one line of JSON to standard output, for an error too.
+    /// Prints one line of JSON to standard output, also for an error.
     #[arg(long)]
     pub json: bool,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// The environment variable with the Heroku token that functions of a stage have, to be tried:
-    /// the site's own is mostly a secret, which cannot be read back.
+    /// Environment variable with the Heroku token of the stage's functions. doctor tries it in
+    /// place of the site's own token, which is usually a secret that cannot be read back.
     #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
     pub tokens: Vec<String>,
 
-    /// The number of instances that the functions of a stage may have at once, each with a
-    /// connection: the reserved concurrency of AWS Lambda [default: 1000, its default for an account;
-    /// with --local none]
+    /// Highest number of concurrent instances of the stage's functions, each with one connection,
+    /// such as the reserved concurrency on AWS Lambda [default: 1000, an account's default; with
+    /// --local none]
     #[arg(long, value_name = "INSTANCES")]
     pub concurrency: Option<u32>,
 
-    /// Reports transactions that have lasted for longer.
+    /// Reports transactions that last longer than this.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     pub long_transaction: u64,
 

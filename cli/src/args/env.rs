@@ -8,22 +8,22 @@ use crate::args::{LocalOptions, StageArgument};
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("named_stage", |arg| arg
     .required_unless_present("stage")
-    .help("The stage, such as staging")),
+    .help("Stage, such as staging")),
     mut_arg("local", |arg| arg.help(
-        "Lists the variables at the local Netlify of the running `stagelink dev` of the project, as \
-         `stagelink link --local` sets them; the port is that of its site, where several run"
+        "Lists the variables at the local Netlify of the project's running `stagelink dev`, as \
+         `stagelink link --local` sets them. PORT is the port of its site, needed only if several run"
     )))]
 pub struct EnvOptions {
     /// The stage.
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// Prints one line of JSON instead of the table, for an error too.
+    /// Prints one line of JSON in place of the table, also for an error.
     #[arg(long)]
     pub json: bool,
 

@@ -14,7 +14,7 @@ use crate::args::LocalOptions;
 #[command(
     mut_arg("project", |arg| arg.global(true)),
     mut_arg("local", |arg| arg.global(true).help(
-        "The port of the running `stagelink dev`, where several run in the project"
+        "PORT is the port of the running `stagelink dev`, needed only if several run in the project"
     ))
 )]
 pub struct FaultOptions {
@@ -22,7 +22,7 @@ pub struct FaultOptions {
     #[command(subcommand)]
     pub command: FaultCommand,
 
-    /// The local stage. Not needed where one stage runs, nor for a fault of all stages.
+    /// Local stage. Needed only if several run, and not for a fault of all stages.
     #[arg(long, value_name = "STAGE", global = true)]
     pub stage: Option<String>,
 
@@ -30,7 +30,7 @@ pub struct FaultOptions {
     #[arg(long = "for", value_name = "TIME", global = true, value_parser = duration)]
     pub duration: Option<Duration>,
 
-    /// Prints one line of JSON instead of the text, for an error too.
+    /// Prints one line of JSON in place of the text, also for an error.
     #[arg(long, global = true)]
     pub json: bool,
 
@@ -42,39 +42,40 @@ pub struct FaultOptions {
 /// A command of `stagelink fault`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum FaultCommand {
-    /// Lists the faults that last.
+    /// Lists the active faults.
     List,
-    /// Ends all faults, or with --stage those of a stage and of all stages.
+    /// Ends all faults; with --stage, those of that stage and of all stages.
     Clear,
-    /// Rotates the credentials: a new password, all sessions end, and the config var has the new URL.
-    /// Happens once.
+    /// Rotates the credentials: a new password, all sessions end, and the config var gets the new
+    /// URL. Happens once.
     #[command(alias = "rotate", alias = "rotate_credentials")]
     RotateCredentials,
-    /// Moves the database to another address, as in a failover: connections are reset, the old address
-    /// refuses, and the config var has the new URL. The data is the same. Happens once.
+    /// Moves the database to another address, as in a failover: connections are reset, the old
+    /// address refuses connections, and the config var gets the new URL. The data stays. Happens
+    /// once.
     #[command(alias = "failover", alias = "fail_over")]
     FailOver,
-    /// Restarts the Postgres server of all stages; with --for it is down for so long.
+    /// Restarts the Postgres server of all stages; with --for, it stays down for that time.
     Restart,
-    /// Delays what the database sends.
+    /// Delays the data that the database sends.
     Latency {
-        /// Milliseconds.
+        /// Latency, in milliseconds.
         #[arg(long, value_name = "MS")]
         latency: u64,
-        /// Milliseconds by which the latency changes, up and down.
+        /// Random variation of the latency, up and down, in milliseconds.
         #[arg(long, value_name = "MS", default_value_t = 0)]
         jitter: u64,
     },
-    /// Limits the rate of what the database sends on each connection.
+    /// Limits the rate at which the database sends data, per connection.
     Bandwidth {
-        /// KB per second.
+        /// Rate, in KB per second.
         #[arg(long, value_name = "KB")]
         rate: NonZeroU64,
     },
     /// Resets the connections to the database; with --for new ones, too.
     #[command(alias = "reset", alias = "reset_peer")]
     ResetPeer,
-    /// Lets no byte pass to or from the database, and keeps connections open.
+    /// Stops all data to and from the database, and keeps the connections open.
     Stall,
     /// Takes all connections that the database's role may have, as they become free.
     #[command(alias = "full", alias = "connections_full")]
@@ -82,34 +83,34 @@ pub enum FaultCommand {
     /// Makes the database read-only.
     #[command(alias = "read_only")]
     ReadOnly,
-    /// Has the provider refuse the token of the stage's functions with 401.
+    /// Makes the provider refuse the token of the stage's functions with 401.
     #[command(alias = "expired_token")]
     ExpiredToken,
-    /// Has the provider's API answer each request of all stages with 429.
+    /// Makes the provider's API answer each request of all stages with 429.
     #[command(name = "api-429", alias = "api_429")]
     ApiTooManyRequests {
         /// Seconds in the header Retry-After [default: no header]
         #[arg(long, value_name = "SECONDS")]
         retry_after: Option<u32>,
     },
-    /// Has the provider's API answer each request of all stages with 500.
+    /// Makes the provider's API answer each request of all stages with 500.
     #[command(name = "api-500", alias = "api_500")]
     ApiError,
-    /// Has the provider's API give no answer to any request of all stages.
+    /// Makes the provider's API leave each request of all stages without an answer.
     #[command(alias = "api_hang")]
     ApiHang,
-    /// Stops an instance (SIGSTOP): of each function the one that started last.
+    /// Stops the newest instance of each function (SIGSTOP).
     Freeze {
-        /// The function [default: each]
+        /// Function [default: each]
         #[arg(long, value_name = "NAME")]
         function: Option<String>,
     },
-    /// Lets frozen instances run again (SIGCONT), as `clear` does.
+    /// Resumes frozen instances (SIGCONT), as `clear` does.
     Thaw,
-    /// Kills an instance (SIGKILL), with the request that it may have: of each function the one that
-    /// started last. Happens once.
+    /// Kills the newest instance of each function (SIGKILL), with the request that it may have.
+    /// Happens once.
     Kill {
-        /// The function [default: each]
+        /// Function [default: each]
         #[arg(long, value_name = "NAME")]
         function: Option<String>,
     },

@@ -7,15 +7,15 @@ use crate::args::LocalOptions;
 /// The options of `stagelink history`.
 #[derive(Clone, Debug, Parser)]
 pub struct HistoryOptions {
-    /// The stage, such as production.
+    /// Stage, such as production.
     #[arg(value_name = "STAGE")]
     pub stage: String,
 
-    /// Shows this many deploys at the most.
+    /// Maximum number of deploys to show.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
 
-    /// Prints one line of JSON instead of the table, for an error too.
+    /// Prints one line of JSON in place of the table, also for an error.
     #[arg(long)]
     pub json: bool,
 

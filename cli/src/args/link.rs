@@ -8,42 +8,41 @@ use crate::args::LocalOptions;
 #[derive(Clone, Debug, Parser)]
 #[command(
     mut_arg("project", |arg| arg.help(
-        "The project: the folder with stagelink.toml, netlify.toml and .netlify/"
+        "Folder of the project, with stagelink.toml, netlify.toml and .netlify/"
     )),
     mut_arg("local", |arg| arg.help(
-        "Links the site of the running `stagelink dev` of the project to its stages, at its local \
-         Netlify and Heroku, without a question; the port is that of its site, where several run"
+        "Links the local site of the project's running `stagelink dev` to its stages, without asking. \
+         PORT is the port of its site, needed only if several run"
     ))
 )]
 pub struct LinkOptions {
-    /// Name or ID of the site. By default that of stagelink.toml, or the site that `netlify link`
-    /// has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// Links only this stage; may be repeated. By default review, and production and staging, or
-    /// those of them that stagelink.toml has on Heroku.
+    /// Links only this stage; may be repeated [default: review, staging and production, or those of
+    /// them that stagelink.toml has on Heroku]
     #[arg(long = "stage", value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// The branch whose deploys belong to stage staging [default: that of stagelink.toml, else
-    /// staging]
+    /// Branch whose deploys belong to stage staging [default: that of stagelink.toml, else staging]
     #[arg(long, value_name = "BRANCH")]
     pub staging_branch: Option<String>,
 
-    /// Does not set variables for deploys of other branches. By default they get stage review,
-    /// without a database.
+    /// Sets no variables for deploys of other branches. By default they get stage review, without a
+    /// database.
     #[arg(long)]
     pub skip_branch_deploys: bool,
 
-    /// The Heroku app of a stage that has several; for stage review, the app of deploy previews
-    /// whose pull request has no review app.
+    /// Heroku app of a stage that has several; for review, the app of deploy previews whose pull
+    /// request has no review app.
     #[arg(long = "app", value_name = "STAGE=APP")]
     pub apps: Vec<String>,
 
-    /// The environment variable with the Heroku token for a stage's functions, which they use when
-    /// the database URL has changed. A token for staging or review that can read production's
-    /// config vars is refused.
+    /// Environment variable with the Heroku token for a stage's functions, which use it when the
+    /// database URL has changed. A token for staging or review that can read production's config
+    /// vars is refused.
     #[arg(long = "token-for", value_name = "STAGE=VARIABLE")]
     pub tokens: Vec<String>,
 
@@ -52,22 +51,21 @@ pub struct LinkOptions {
     #[arg(long)]
     pub pin: bool,
 
-    /// Continues where the site's plan has no variable scopes: its builds can then read the values
-    /// too.
+    /// Continues although the site's plan has no variable scopes, so that builds can read the
+    /// values too.
     #[arg(long)]
     pub without_scopes: bool,
 
-    /// Removes values of the site that hold another stage's database URL or secrets, as the plan
-    /// shows. Without it the command asks, or stops where it cannot ask.
+    /// Removes the values of the site that hold another stage's database URL or secrets, as the
+    /// plan shows. Without it the command asks, or stops if there is no terminal.
     #[arg(long)]
     pub remove_leaks: bool,
 
-    /// Links other stages where production's database cannot be found, and so without comparing
-    /// theirs with it.
+    /// Links other stages although production's database cannot be found to compare theirs with it.
     #[arg(long)]
     pub without_production: bool,
 
-    /// Shows what would be set, and changes nothing.
+    /// Shows the plan, and changes nothing.
     #[arg(long)]
     pub dry_run: bool,
 
@@ -81,7 +79,7 @@ pub struct LinkOptions {
     #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
     pub print: bool,
 
-    /// Prints one line of JSON to standard output, for an error too, and the plan's tables to
+    /// Prints one line of JSON to standard output, also for an error, and the plan's tables to
     /// standard error.
     #[arg(long)]
     pub json: bool,

@@ -7,8 +7,8 @@ use clap::Parser;
 /// The options that choose the local clouds of a running `stagelink dev`.
 #[derive(Clone, Debug, Parser)]
 pub struct LocalOptions {
-    /// Takes the database of a stage from the running `stagelink dev` of the project; the port is
-    /// that of its site, where several run.
+    /// Uses the databases of the project's running `stagelink dev`. PORT is the port of its site,
+    /// needed only if several run.
     #[arg(
         long,
         value_name = "PORT",
@@ -18,7 +18,7 @@ pub struct LocalOptions {
     )]
     pub local: Option<u16>,
 
-    /// The folder of the project, with stagelink.toml.
+    /// Folder of the project, with stagelink.toml.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 }

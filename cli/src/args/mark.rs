@@ -7,16 +7,16 @@ use crate::args::{LocalOptions, StageArgument};
 /// A command for the stage mark of a database.
 #[derive(Clone, Debug, Subcommand)]
 pub enum MarkCommand {
-    /// Shows the mark, how the server authenticates itself, and its public key.
+    /// Shows the mark, how the server authenticates, and its public key.
     ///
-    /// Exits with 0 whatever the mark is. With --json, `is_right` says if it is the stage's.
+    /// Exits with 0 whatever the mark is. With --json, `is_right` tells whether it is the stage's.
     Show(StageOptions),
     /// Marks the database as the stage's. The role must own the database.
     Set {
         /// The stage.
         #[command(flatten)]
         options: StageOptions,
-        /// Replaces the mark of another stage, as after a copy of a database.
+        /// Replaces another stage's mark, such as after a copy of a database.
         #[arg(long)]
         replace: bool,
     },
@@ -25,7 +25,7 @@ pub enum MarkCommand {
         /// The stage.
         #[command(flatten)]
         options: StageOptions,
-        /// Removes the mark of another stage, as after a copy of a database.
+        /// Removes another stage's mark too, such as after a copy of a database.
         #[arg(long)]
         replace: bool,
     },
@@ -38,7 +38,7 @@ pub struct StageOptions {
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Prints one line of JSON instead of the table, for an error too.
+    /// Prints one line of JSON in place of the table, also for an error.
     #[arg(long)]
     pub json: bool,
 

@@ -13,7 +13,7 @@ const WEEK: u64 = 7 * 24 * 60 * 60;
 #[derive(Clone, Debug, Parser)]
 #[command(
     args_conflicts_with_subcommands = true,
-    mut_arg("project", |arg| arg.help("The project: the folder with migrations/"))
+    mut_arg("project", |arg| arg.help("Folder of the project, with migrations/"))
 )]
 pub struct MigrateOptions {
     /// Another command for migrations.
@@ -28,17 +28,17 @@ pub struct MigrateOptions {
     #[arg(long)]
     pub plan: bool,
 
-    /// Applies the files of after, too: those that wait until the code that ran before the deploy no
-    /// longer runs.
+    /// Also applies the files of class after, which break the code that ran before the deploy.
     #[arg(long)]
     pub after: bool,
 
-    /// Lets this rule pass once in the file with this number, such as backfill@V5; the plan names
-    /// both. The number may be left out where one file alone needs it. Each one needs a --reason.
+    /// Overrides this rule in the file with this number, such as backfill@V5; the plan names both.
+    /// The number may be omitted if only one file needs the override. Each --override needs a
+    /// --reason.
     #[arg(long = "override", value_name = "RULE@VERSION")]
     pub overridden: Vec<String>,
 
-    /// The reason of an --override, which the database keeps.
+    /// Reason of an --override, which the database records.
     #[arg(long = "reason", value_name = "TEXT")]
     pub reasons: Vec<String>,
 
@@ -46,26 +46,25 @@ pub struct MigrateOptions {
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    /// Prints one line of JSON to standard output, also for an error, and the plan to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
 
-    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
-    /// project]
+    /// Folder of the migrations [default: that of stagelink.toml, else migrations in the project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
 
-    /// Waits this long at the most for another migration of the database, and for each file whose
-    /// tables are busy; a week at the most.
+    /// Longest wait for another run on the database, and for the locks of each file; a week at
+    /// most.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(..=WEEK))]
     pub wait: u64,
 
-    /// Limits the transaction of each file, which keeps its locks as long as it takes; a week at the
-    /// most.
+    /// Time limit of each file's transaction, which holds its locks to its end; a week at most.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=WEEK))]
     pub time_limit: u64,
 
-    /// Goes on although folder and history disagree in this way; may be repeated.
+    /// Continues although the folder and the history disagree in this way; may be repeated.
     #[arg(long = "allow", value_name = "DISAGREEMENT", value_enum)]
     pub allowed: Vec<AllowedDisagreement>,
 
@@ -79,51 +78,49 @@ pub struct MigrateOptions {
 pub enum MigrateCommand {
     /// Creates an empty migration with the next number, and prints its path.
     New(NewMigrationOptions),
-    /// Makes the history of a stage's database take timestamps as numbers.
+    /// Widens the history of a stage's database, so that it takes timestamps as numbers.
     ///
-    /// The history that refinery makes takes numbers up to 2147483647. Afterwards refinery can read
+    /// The history that refinery creates takes numbers up to 2147483647. Afterwards refinery reads
     /// it only if it is built with its feature int8-versions.
     WidenHistory(WidenHistoryOptions),
-    /// Shows what differs between a stage's schema and the one that its migrations made, or that of
-    /// another stage.
+    /// Shows the drift of a stage's schema: what was changed by other means than migrations.
     ///
-    /// Each run of migrations keeps the schema in the database. What was changed by other means since
-    /// is drift.
+    /// Each run of migrations stores a snapshot of the schema in the database; the command compares
+    /// the schema with it, or with --with the schemas of two stages.
     ///
-    /// Exits with 0 without a difference, with 1 with one, or where nothing is known, and with 2 after
-    /// an error.
+    /// Exit code: 0 without a difference; 1 with one, or if there is nothing to compare with; 2
+    /// after an error.
     Drift(DriftOptions),
 }
 
 /// The options of `stagelink migrate new`.
 #[derive(Clone, Debug, Parser)]
 pub struct NewMigrationOptions {
-    /// The name, such as add_mail.
+    /// Name, such as add_mail.
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// Numbers the file with the time, which does not collide with files of other branches. The
-    /// history of each database has to take such numbers.
+    /// Numbers the file with the current time, so that the files of two branches do not collide.
+    /// The history of each database must take such numbers (`widen-history`).
     #[arg(long)]
     pub timestamp: bool,
 
-    /// The project: the folder with migrations/.
+    /// Folder of the project, with migrations/.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// The folder of the migrations [default: that of stagelink.toml, else migrations in the
-    /// project]
+    /// Folder of the migrations [default: that of stagelink.toml, else migrations in the project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
 
-    /// Prints one line of JSON with the path, for an error too.
+    /// Prints one line of JSON with the path, also for an error.
     #[arg(long)]
     pub json: bool,
 }
 
 /// The options of `stagelink migrate widen-history`.
 #[derive(Clone, Debug, Parser)]
-#[command(mut_arg("project", |arg| arg.help("The project: the folder with migrations/")))]
+#[command(mut_arg("project", |arg| arg.help("Folder of the project, with migrations/")))]
 pub struct WidenHistoryOptions {
     /// The stage.
     #[command(flatten)]
@@ -133,7 +130,7 @@ pub struct WidenHistoryOptions {
     #[arg(long, short)]
     pub yes: bool,
 
-    /// The folder of the migrations [default: migrations in the project]
+    /// Folder of the migrations [default: migrations in the project]
     #[arg(long, value_name = "DIR")]
     pub migrations: Option<PathBuf>,
 
@@ -149,11 +146,11 @@ pub struct DriftOptions {
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Compares with the schema of this stage, in place of the stage's migrations.
+    /// Compares with the schema of this stage, in place of the snapshot.
     #[arg(long, value_name = "STAGE", conflicts_with = "accept")]
     pub with: Option<String>,
 
-    /// Takes the schema as it is for the one that the migrations made.
+    /// Stores the current schema as the new snapshot.
     #[arg(long)]
     pub accept: bool,
 
@@ -161,7 +158,7 @@ pub struct DriftOptions {
     #[arg(long, short, requires = "accept")]
     pub yes: bool,
 
-    /// Prints one line of JSON to standard output, for an error too.
+    /// Prints one line of JSON to standard output, also for an error.
     #[arg(long)]
     pub json: bool,
 
@@ -173,10 +170,10 @@ pub struct DriftOptions {
 /// A disagreement of the folder of migrations and a database's history.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AllowedDisagreement {
-    /// A file was edited after it was applied: it is left as it is.
+    /// A file was edited after it was applied. It is not applied again.
     Edited,
     /// An applied migration has no file.
     Missing,
-    /// A file is older than the newest applied one: it is applied.
+    /// A file has a lower number than the newest applied one. It is applied.
     Older,
 }

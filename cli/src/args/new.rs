@@ -12,24 +12,24 @@ pub struct NewOptions {
     #[command(subcommand)]
     pub command: Option<NewCommand>,
 
-    /// Name of the project, or the path of its folder, whose last part is then the name. The Heroku
-    /// pipeline has the same name, and the names of its apps start with it.
+    /// Name of the project, or the path of its folder, which ends in the name. The Heroku pipeline
+    /// gets the same name, and the names of its apps start with it.
     #[arg(value_name = "NAME", required = true)]
     pub name: Option<String>,
 
-    /// The folder to make. By default NAME in the current folder.
+    /// Folder to create [default: NAME in the current folder]
     #[arg(long, value_name = "DIR")]
     pub path: Option<PathBuf>,
 
     /// Source of the SDK: the folder of a stagelink checkout, or the URL of a Git repository.
     ///
-    /// By default the version of this command; or the checkout that this command was built in, if
-    /// it runs from there.
+    /// By default the version of this command, or the checkout that the command was built in and
+    /// runs from.
     #[arg(long, value_name = "PATH|URL")]
     pub sdk: Option<String>,
 
-    /// Version control of the project. By default a new Git repository, if git is installed and the
-    /// folder is not in a repository already.
+    /// Version control of the project [default: a new Git repository, if git is installed and the
+    /// folder is in no repository]
     #[arg(long, value_name = "VCS")]
     pub vcs: Option<Vcs>,
 }
@@ -40,18 +40,18 @@ pub enum NewCommand {
     /// Adds a function to the project: a crate in functions/, which answers at /api/NAME.
     ///
     /// The function answers with its stage and the time of its database. The command changes no
-    /// existing file. A project of this name is made with `stagelink new ./function`.
+    /// existing file. To create a project called function, use `stagelink new ./function`.
     Function(NewFunctionOptions),
 }
 
 /// The options of `stagelink new function`.
 #[derive(Clone, Debug, Parser)]
 pub struct NewFunctionOptions {
-    /// Name of the function, which is that of its crate and the last part of its path.
+    /// Name of the function, of its crate, and of the last part of its path.
     #[arg(value_name = "NAME")]
     pub name: String,
 
-    /// The project: the folder with functions/.
+    /// Folder of the project, with functions/.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 }

@@ -11,16 +11,16 @@ use crate::target::Arch;
 pub enum Platform {
     /// Netlify.
     Netlify,
-    /// AWS Lambda, by the command `aws`.
+    /// AWS Lambda, through the AWS CLI.
     Lambda,
 }
 
 /// The callers of a function URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LambdaUrl {
-    /// Callers whose requests are signed, by IAM.
+    /// Callers that sign their requests (AWS IAM).
     Iam,
-    /// All.
+    /// All callers.
     Public,
 }
 
@@ -28,24 +28,24 @@ pub enum LambdaUrl {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "On AWS Lambda")]
 pub struct LambdaDeployOptions {
-    /// The processor [default: arm64]
+    /// Processor [default: arm64]
     #[arg(long, value_name = "ARCH")]
     pub arch: Option<Arch>,
 
-    /// The role that new functions run as; without it no function is made.
+    /// IAM role of new functions. Without it the command creates no function.
     #[arg(long, value_name = "ARN")]
     pub role: Option<String>,
 
-    /// All variables of the functions, as lines NAME=VALUE without quotes, in the place of those that they
-    /// have. Neither a command line nor any output shows the values.
+    /// File with all variables of the functions, as lines NAME=VALUE without quotes. They replace
+    /// the existing ones. No command line and no output shows the values.
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
 
-    /// The memory [default: 256 for a new function]
+    /// Memory in MB [default: 256 for a new function]
     #[arg(long, value_name = "MB", value_parser = clap::value_parser!(u32).range(128..=32_768))]
     pub memory: Option<u32>,
 
-    /// The time limit of an invocation [default: 15 for a new function]
+    /// Time limit of an invocation [default: 15 for a new function]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=900))]
     pub timeout: Option<u32>,
 
@@ -53,7 +53,7 @@ pub struct LambdaDeployOptions {
     #[arg(long, value_name = "ACCESS")]
     pub url: Option<LambdaUrl>,
 
-    /// Deploys to production what no other stage has, by its deploy records.
+    /// Deploys to production although no other stage has recorded a deploy of the artifact.
     #[arg(long)]
     pub despite_untested: bool,
 }

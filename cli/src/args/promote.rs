@@ -7,11 +7,11 @@ use crate::args::{LambdaUrl, LocalOptions, Platform};
 /// The options of `stagelink promote`.
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("local", |arg| arg.help(
-    "Uses the local Netlify and Heroku of the running `stagelink dev` of the project, without a \
-     question; the port is that of its site, where several run"
+    "Uses the local Netlify and Heroku of the project's running `stagelink dev`, without asking. PORT \
+     is the port of its site, needed only if several run"
 )))]
 pub struct PromoteOptions {
-    /// The stage whose artifact is promoted [default: staging].
+    /// Stage whose artifact is promoted [default: staging].
     #[arg(
         long,
         value_name = "STAGE",
@@ -20,7 +20,7 @@ pub struct PromoteOptions {
     )]
     pub from: String,
 
-    /// The stage that gets it [default: production].
+    /// Stage that gets the artifact [default: production].
     #[arg(
         long,
         value_name = "STAGE",
@@ -33,41 +33,43 @@ pub struct PromoteOptions {
     #[arg(long)]
     pub plan: bool,
 
-    /// Takes back what a promotion did that did not come to its end, also from one that still runs.
+    /// Undoes an unfinished promotion, even if its command still runs.
     #[arg(long, conflicts_with_all = ["plan", "again"])]
     pub abort: bool,
 
-    /// Promotes only this artifact, by the digest that a plan with --json shows: refuses where the source
-    /// runs another one by now.
+    /// Promotes only the artifact with this digest, which a plan with --json shows, and refuses if
+    /// the source runs another one.
     #[arg(long, value_name = "DIGEST", conflicts_with = "abort", value_parser = artifact_digest)]
     pub artifact: Option<String>,
 
-    /// Promotes although the stage runs this artifact already, as after a change of its variables.
+    /// Promotes although the stage runs this artifact already, such as after a change of its
+    /// variables.
     #[arg(long)]
     pub again: bool,
 
-    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    /// Platform, if stagelink.toml names both a Netlify site and functions on AWS Lambda.
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,
 
-    /// On AWS Lambda, gives the stage's alias of each function a URL.
+    /// On AWS Lambda: gives the stage's alias of each function a URL.
     #[arg(long, value_name = "ACCESS")]
     pub url: Option<LambdaUrl>,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// The time in which the deploy has to pass its test, at each of its two addresses.
+    /// Time limit of the deploy's test, at each of its two addresses.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
-    /// Promotes by the plan without asking.
+    /// Promotes without asking.
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    /// Prints one line of JSON to standard output, also for an error, and the plan to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
 
@@ -79,11 +81,11 @@ pub struct PromoteOptions {
 /// The options of `stagelink rollback`.
 #[derive(Clone, Debug, Parser)]
 #[command(mut_arg("local", |arg| arg.help(
-    "Uses the local Netlify and Heroku of the running `stagelink dev` of the project, without a \
-     question; the port is that of its site, where several run"
+    "Uses the local Netlify and Heroku of the project's running `stagelink dev`, without asking. PORT \
+     is the port of its site, needed only if several run"
 )))]
 pub struct RollbackOptions {
-    /// The stage, of kind production [default: production].
+    /// Stage, of kind production [default: production].
     #[arg(
         value_name = "STAGE",
         default_value = "production",
@@ -91,7 +93,7 @@ pub struct RollbackOptions {
     )]
     pub stage: String,
 
-    /// The deploy to go back to, as `stagelink history` shows it [default: the one before]
+    /// Deploy to publish, by its id in `stagelink history` [default: the previous one]
     #[arg(long, value_name = "DEPLOY")]
     pub to: Option<String>,
 
@@ -99,28 +101,29 @@ pub struct RollbackOptions {
     #[arg(long)]
     pub plan: bool,
 
-    /// Takes back what a rollback did that did not come to its end, also from one that still runs.
+    /// Undoes an unfinished rollback, even if its command still runs.
     #[arg(long, conflicts_with_all = ["plan", "to"])]
     pub abort: bool,
 
-    /// The platform, where stagelink.toml names a Netlify site and functions on AWS Lambda.
+    /// Platform, if stagelink.toml names both a Netlify site and functions on AWS Lambda.
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// The time in which the deploy has to pass its test, at each of its two addresses.
+    /// Time limit of the deploy's test, at each of its two addresses.
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
-    /// Goes back without asking.
+    /// Rolls back without asking.
     #[arg(long, short)]
     pub yes: bool,
 
-    /// Prints one line of JSON to standard output, for an error too, and the plan to standard error.
+    /// Prints one line of JSON to standard output, also for an error, and the plan to standard
+    /// error.
     #[arg(long)]
     pub json: bool,
 

@@ -10,7 +10,7 @@ use crate::args::{LocalOptions, StageArgument};
     // An argument that is changed is added anew, behind the others.
     .index(1)
     .required_unless_present("stage")
-    .help("The stage, such as staging")))]
+    .help("Stage, such as staging")))]
 pub struct PsqlOptions {
     /// The stage.
     #[command(flatten)]

@@ -5,12 +5,12 @@ use clap::Parser;
 /// The stage that a command is about, which may be named in two ways.
 #[derive(Clone, Debug, Default, Parser)]
 pub struct StageArgument {
-    /// The stage, by its name in stagelink.toml, or review, development, staging or production. By
-    /// default the value of STAGELINK_STAGE.
+    /// Stage, by its name in stagelink.toml, or review, development, staging or production
+    /// [default: the value of STAGELINK_STAGE]
     #[arg(value_name = "STAGE", conflicts_with = "stage")]
     pub named_stage: Option<String>,
 
-    /// The stage, in place of STAGE. It excludes that.
+    /// Stage, in place of the argument STAGE.
     #[arg(long, value_name = "STAGE")]
     pub stage: Option<String>,
 }

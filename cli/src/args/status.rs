@@ -7,24 +7,24 @@ use crate::args::LocalOptions;
 /// The options of `stagelink status`.
 #[derive(Clone, Debug, Parser)]
 pub struct StatusOptions {
-    /// Shows these stages alone.
+    /// Stages to show [default: all]
     #[arg(value_name = "STAGE")]
     pub stages: Vec<String>,
 
-    /// Shows this stage, too; may be repeated.
+    /// Stage to show, in addition to STAGE; may be repeated.
     #[arg(long = "stage", value_name = "STAGE")]
     pub more_stages: Vec<String>,
 
-    /// Name or ID of the Netlify site. By default that of stagelink.toml, or the site that `netlify
-    /// link` has linked the project to.
+    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
+    /// link` linked the folder to]
     #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
     pub site: Option<String>,
 
-    /// Gives up a look-up after this time, and says so.
+    /// Time limit of each look-up.
     #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub timeout: u64,
 
-    /// Prints one line of JSON instead of the table, for an error too.
+    /// Prints one line of JSON in place of the table, also for an error.
     #[arg(long)]
     pub json: bool,
 
