@@ -169,7 +169,7 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Why a text is no usable URL. It holds no value that may be secret.
+/// Reason for which a text is no usable URL. It holds no value that may be secret.
 type Reason = String;
 
 impl Parts {

@@ -1,4 +1,4 @@
-//! What the ARN of an invoked function says of the stage: its alias or version.
+//! The qualifier of an invoked function's ARN: an alias, which names the stage, or a version.
 
 use crate::stage::{Stage, StageKind};
 
