@@ -1,4 +1,5 @@
-//! The waits of a reader and a writer while statements of *before* are applied for good.
+//! The waits of a reader and a writer while statements of each class are applied for good, beside a
+//! transaction that holds the table. It prints the longest of each class.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use stagelink_pipeline::Class;
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
 use crate::shop::Shop;
 
@@ -29,52 +31,105 @@ const STATEMENTS: [&str; 12] = [
     "ANALYZE big",
 ];
 
+/// Statements of *after*, of *ask* and of *stop*: nothing bounds the waits of the last two.
+const LATER: [(&str, Class); 6] = [
+    ("ALTER TABLE big DROP COLUMN c1", Class::After),
+    ("ALTER TABLE big RENAME COLUMN c2 TO c3", Class::After),
+    (
+        "ALTER TABLE big ADD CONSTRAINT c3_positive CHECK (c3 > 0) NOT VALID",
+        Class::After,
+    ),
+    ("DROP INDEX CONCURRENTLY big_a", Class::After),
+    (
+        "DO $$ BEGIN UPDATE big SET a = a WHERE id BETWEEN 1000 AND 20000; END $$",
+        Class::Ask,
+    ),
+    (
+        "ALTER TABLE big ADD COLUMN c9 uuid DEFAULT gen_random_uuid()",
+        Class::Stop,
+    ),
+];
+
 const READ: &str = "SELECT id, a, b FROM big WHERE id = 5";
 const WRITE: &str = "UPDATE big SET a = 'x' WHERE id = 6";
 
+/// A transaction that holds the table as it is: a statement that wants it strongly has to wait, and others
+/// wait behind that.
+const HOLD: &str = "BEGIN; SELECT count(*) FROM big WHERE id = 7; SELECT pg_sleep(0.1); COMMIT";
+
+/// The lock time-out of a run: a statement gives up, and begins again after a pause.
+const LOCK_TIME_OUT: Duration = Duration::from_secs(1);
+
 pub(crate) async fn check(shop: &Shop<'_>) {
+    let mut waits = vec![(
+        Class::Before,
+        measure(shop, &STATEMENTS, Class::Before).await,
+    )];
+    for class in [Class::After, Class::Ask, Class::Stop] {
+        let statements = LATER.iter().filter(|(_, one)| *one == class);
+        let statements: Vec<_> = statements.map(|(sql, _)| *sql).collect();
+        waits.push((class, measure(shop, &statements, class).await));
+    }
+    for (class, waits) in &waits {
+        println!(
+            "Postgres {}: {class}: the longest wait of a reader {:?}, of a writer {:?}",
+            shop.major, waits.reader, waits.writer
+        );
+    }
+    for (class, waits) in &waits[..2] {
+        assert!(waits.reader < LONGEST_WAIT, "{class}: {:?}", waits.reader);
+        assert!(waits.writer < LONGEST_WAIT, "{class}: {:?}", waits.writer);
+    }
+}
+
+/// The longest waits while statements are applied.
+struct Waits {
+    reader: Duration,
+    writer: Duration,
+}
+
+/// Applies statements of a class while sessions want the table, and one holds it.
+async fn measure(shop: &Shop<'_>, statements: &[&str], class: Class) -> Waits {
     let is_over = Arc::new(AtomicBool::new(false));
-    let sessions = [(shop.client().await, READ), (shop.client().await, WRITE)];
-    let sessions = sessions.map(|(client, sql)| tokio::spawn(work(client, sql, is_over.clone())));
+    let mut sessions = Vec::new();
+    for sql in [READ, WRITE, HOLD] {
+        let client = shop.client().await;
+        sessions.push(tokio::spawn(work(client, sql, is_over.clone())));
+    }
     let client = shop.client().await;
-    for sql in STATEMENTS {
+    for sql in statements {
         let (_, judged) = shop.judge(sql);
-        assert_eq!(judged.class, Class::Before, "{sql}");
-        let done = client.batch_execute(sql).await;
-        done.unwrap_or_else(|error| panic!("{}: {sql}: {error:?}", shop.major));
+        assert_eq!(judged.class, class, "{sql}");
+        apply(&client, sql, shop.major).await;
     }
     is_over.store(true, Ordering::Relaxed);
-    let [reader, writer] = sessions;
-    let (reader, writer) = (
-        reader.await.expect("a reader"),
-        writer.await.expect("a writer"),
-    );
-    println!(
-        "Postgres {}: before: the longest wait of a reader {reader:?}, of a writer {writer:?}",
-        shop.major
-    );
-    assert!(reader < LONGEST_WAIT, "{reader:?}");
-    assert!(writer < LONGEST_WAIT, "{writer:?}");
+    let mut waits = Vec::new();
+    for session in sessions {
+        waits.push(session.await.expect("a session"));
+    }
+    Waits {
+        reader: waits[0],
+        writer: waits[1],
+    }
+}
 
-    // The same sessions behind a statement that stops.
-    let is_over = Arc::new(AtomicBool::new(false));
-    let sessions = [(shop.client().await, READ), (shop.client().await, WRITE)];
-    let sessions = sessions.map(|(client, sql)| tokio::spawn(work(client, sql, is_over.clone())));
-    let began = Instant::now();
-    let rewrite = "ALTER TABLE big ADD COLUMN c9 uuid DEFAULT gen_random_uuid()";
-    client.batch_execute(rewrite).await.expect("a rewrite");
-    let took = began.elapsed();
-    is_over.store(true, Ordering::Relaxed);
-    let [reader, writer] = sessions;
-    let (reader, writer) = (
-        reader.await.expect("a reader"),
-        writer.await.expect("a writer"),
-    );
-    println!(
-        "Postgres {}: stop: a rewrite of {took:?}: the longest wait of a reader {reader:?}, of a \
-         writer {writer:?}",
-        shop.major
-    );
+/// Applies a statement as a run does: it waits for its lock for a second at most, and begins again. One
+/// that keeps no session waiting has no such limit.
+async fn apply(client: &Client, sql: &str, major: u32) {
+    let limit = match sql.contains("CONCURRENTLY") {
+        true => 0,
+        false => LOCK_TIME_OUT.as_millis(),
+    };
+    let limit = format!("SET lock_timeout = {limit}");
+    client.batch_execute(&limit).await.expect("a limit");
+    for _ in 0..10 {
+        match client.batch_execute(sql).await {
+            Ok(()) => return,
+            Err(error) if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) => {}
+            Err(error) => panic!("{major}: {sql}: {error:?}"),
+        }
+    }
+    panic!("{major}: {sql}: the table was never free");
 }
 
 /// Runs a statement again and again. Returns the longest time of one.

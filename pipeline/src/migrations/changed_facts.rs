@@ -103,8 +103,16 @@ fn add_changes(
         changes.push(format!("{name} has a trigger"));
     }
     for (now, before, when) in [
-        (&now.code_of_reads, &before.code_of_reads, "read"),
-        (&now.code_of_writes, &before.code_of_writes, "written"),
+        (&now.code.reads, &before.code.reads, "read"),
+        (&now.code.writes, &before.code.writes, "written"),
+        (&now.code.refresh, &before.code.refresh, "refreshed"),
+        (&now.code.analysis, &before.code.analysis, "analyzed"),
+        (&now.code.key, &before.code.key, "partitioned"),
+        (
+            &now.code.policies,
+            &before.code.policies,
+            "read under its policies",
+        ),
     ] {
         if let (Some(code), None) = (now, before) {
             changes.push(format!("{code} runs as {name} is {when}"));
@@ -215,6 +223,7 @@ mod tests {
             is_valid: true,
             columns: Vec::new(),
             computed_from: Vec::new(),
+            code: None,
         });
         for (before, now, expected) in [
             (Some(&small), Some(&small), &[][..]),

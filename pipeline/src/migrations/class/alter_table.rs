@@ -395,6 +395,11 @@ fn attach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         draft.tie(ATTACH_PARTITION, action, std::slice::from_ref(&partition));
     }
     draft.lock(&partition, LockMode::AccessExclusive, !is_empty);
+    // Its rows, and those of a default partition, are checked; it gets the parent's indexes.
+    let code = scope.code_of_key(table);
+    if let Some(code) = code.or_else(|| scope.code_of_indexes(table)) {
+        own_code::add(draft, action, &code);
+    }
 }
 
 /// Rows that reference the partition are looked for, while the writers of their table wait.

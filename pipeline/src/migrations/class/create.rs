@@ -36,7 +36,9 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
             draft.is_long = !query::relations(node).is_empty();
-            if find(node, K::EXECUTE).is_some() {
+            if has_no_data(node) {
+                draft.is_long = false;
+            } else if find(node, K::EXECUTE).is_some() {
                 own_code::add(draft, node, "the prepared statement");
             } else {
                 own_code::judge_query(draft, node);
@@ -153,6 +155,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     is_valid: true,
                     columns: columns.map(|column| column.name).collect(),
                     computed_from: Vec::new(),
+                    code: None,
                 };
                 scope.create_index(table, index);
             }
@@ -211,6 +214,13 @@ pub(super) fn elements_of_schema(node: &SyntaxNode) -> Vec<SyntaxNode> {
 fn is_temporary(node: &SyntaxNode) -> bool {
     let is_given = |node: &SyntaxNode| child(node, SyntaxKind::TEMP).is_some();
     is_given(node) || find(node, SyntaxKind::INTO_CLAUSE).is_some_and(|into| is_given(&into))
+}
+
+/// Returns whether the query of the statement does not run: `WITH NO DATA`.
+fn has_no_data(node: &SyntaxNode) -> bool {
+    let text = node.text().to_string().to_ascii_uppercase();
+    let mut words = text.trim_end_matches(';').split_whitespace().rev();
+    [words.next(), words.next(), words.next()] == [Some("DATA"), Some("NO"), Some("WITH")]
 }
 
 /// Returns the name of the object that the statement creates.
@@ -282,6 +292,9 @@ fn table(draft: &mut Draft<'_>, node: &SyntaxNode) {
             .is_some_and(|facts| facts.has_default_partition)
         {
             draft.add(ATTACH_PARTITION, node);
+            if let Some(code) = draft.scope.code_of_key(&parent) {
+                own_code::add(draft, node, &code);
+            }
         }
     }
     if let Some(part) = child(node, K::INHERITS) {

@@ -4,6 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
+use super::own_code;
 use super::rules::{BAN_ALTER_DOMAIN, BAN_DROP_CONSTRAINT, UNKNOWN_STATEMENT};
 use super::safe_form;
 use super::syntax::{child_name, find};
@@ -35,6 +36,15 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
                     draft.lock(table, LockMode::Share, is_long);
                 }
                 draft.is_long = draft.relax_tied("the tables with the domain are small");
+            }
+            let code = match is_validation {
+                true => (draft.scope.runs_code_of_type(&domain))
+                    .then(|| format!("the constraints of {domain}")),
+                false => own_code::in_expressions(draft.scope, &action),
+            };
+            // No value of a new domain is stored yet.
+            if let Some(code) = code.filter(|_| !draft.scope.is_new(&domain)) {
+                own_code::add(draft, &action, &code);
             }
             draft.fits_both = is_validation && draft.found.is_empty();
         }

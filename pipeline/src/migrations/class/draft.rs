@@ -6,7 +6,8 @@ use squawk_syntax::SyntaxNode;
 
 use super::lock::{LockMode, TableLock};
 use super::rules::{
-    BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CREATE_RULE, CREATE_TRIGGER, Rule, find_rule,
+    ADDING_FIELD_WITH_DEFAULT, BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CHANGING_COLUMN_TYPE,
+    CREATE_RULE, CREATE_TRIGGER, DOMAIN_COLUMN, REWRITE_TABLE, Rule, SERIAL_COLUMN, find_rule,
 };
 use super::safe_files::SafeForm;
 use super::scope::Scope;
@@ -30,7 +31,18 @@ pub(super) struct Draft<'a> {
     pub(super) drops_constraints: bool,
     /// The places of the actions of `ALTER TABLE`, with whether an action fits both.
     pub(super) actions: Vec<(Range<usize>, bool)>,
+    /// The tables that are written anew with their indexes.
+    pub(super) rebuilt: Vec<ObjectName>,
 }
+
+/// Rules about a table that is written anew: its indexes are built with it.
+const REBUILDS: [&str; 5] = [
+    ADDING_FIELD_WITH_DEFAULT,
+    CHANGING_COLUMN_TYPE,
+    DOMAIN_COLUMN,
+    REWRITE_TABLE,
+    SERIAL_COLUMN,
+];
 
 /// Rules about the rows that the code that runs now writes or reads, which hold for no table that the run
 /// creates.
@@ -75,6 +87,7 @@ impl<'a> Draft<'a> {
             is_long: false,
             drops_constraints: false,
             actions: Vec::new(),
+            rebuilt: Vec::new(),
         }
     }
 
@@ -163,6 +176,13 @@ impl<'a> Draft<'a> {
     /// tied to other tables.
     pub(super) fn relax(&mut self, table: &ObjectName) {
         let scope = self.scope;
+        if self
+            .found
+            .iter()
+            .any(|one| REBUILDS.contains(&one.rule.name))
+        {
+            self.rebuilt.push(table.clone());
+        }
         let because = match scope.is_of_run(table) {
             true => "an earlier file of the run creates it".to_owned(),
             false => format!("{} is small", scope.resolve(table)),

@@ -63,10 +63,8 @@ pub struct RelationFacts {
     pub is_partitioned: bool,
     /// It has triggers of its own: a change of a row runs code that cannot be read here.
     pub has_triggers: bool,
-    /// The code of the database's own that runs as it is read, or refreshed, in words.
-    pub code_of_reads: Option<String>,
-    /// The code of the database's own that runs as its rows are written, in words.
-    pub code_of_writes: Option<String>,
+    /// The code of the database's own that runs with it.
+    pub code: CodeFacts,
     /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
     /// functions of the database's own, or it is no such view.
     pub source_bytes: Option<u64>,
@@ -142,6 +140,31 @@ pub struct IndexFacts {
     /// The columns in its expressions and its `WHERE`, with which Postgres builds it anew when the
     /// type of one changes.
     pub computed_from: Vec<String>,
+    /// The code of the database's own that runs as it is built, in words.
+    pub code: Option<String>,
+}
+
+/// The code of the database's own that runs with a relation, in words: `the function sync()`.
+#[derive(Clone, Debug, Default)]
+pub struct CodeFacts {
+    /// As it is read.
+    pub reads: Option<String>,
+    /// As its rows are written.
+    pub writes: Option<String>,
+    /// As a materialized view is refreshed.
+    pub refresh: Option<String>,
+    /// As it is analyzed, but for that of its indexes: expressions of statistics, and ranges whose
+    /// type has a function.
+    pub analysis: Option<String>,
+    /// As the key of a partitioned table is computed for a row.
+    pub key: Option<String>,
+    /// As it is read or written once its policies hold for the session's role, also where they do not
+    /// now.
+    pub policies: Option<String>,
+    /// Its row security is enabled.
+    pub has_row_security: bool,
+    /// Its policies hold for its owner, too.
+    pub forces_row_security: bool,
 }
 
 impl TargetFacts {

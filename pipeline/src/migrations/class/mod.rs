@@ -36,9 +36,10 @@ mod target_code;
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::data::changes_rows;
+pub use self::facts::CodeFacts;
 pub use self::facts::ColumnFacts;
 pub use self::facts::ConstraintFacts;
 pub use self::facts::ConstraintKind;
@@ -68,7 +69,7 @@ pub use self::statement_class::judge_statement;
 pub use self::statement_class::statement_locks;
 
 /// When a statement may be applied. The order is that of severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Class {
     /// While the code that runs now, before the deploy, still runs.

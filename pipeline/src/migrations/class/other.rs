@@ -12,7 +12,7 @@ use super::rules::{
     TRUNCATE, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
-use super::scope::Scope;
+use super::scope::{Occasion, Scope};
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
 
@@ -218,6 +218,22 @@ fn maintain(draft: &mut Draft<'_>, node: &SyntaxNode) {
     }
     draft.fits_both = true;
     draft.is_long = true;
+    let text = node.text().to_string().to_ascii_uppercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_');
+    if words.any(|word| matches!(word, "ANALYZE" | "ANALYSE")) {
+        let tables = names_under(node, &[SyntaxKind::TABLE_NAME_REF]);
+        let scope = draft.scope;
+        let code = match tables.is_empty() {
+            true => scope.code_of_any(&[Occasion::Index, Occasion::Analysis]),
+            false => tables
+                .iter()
+                .find_map(|table| scope.code_of_analysis(table)),
+        };
+        if let Some(code) = code {
+            own_code::add(draft, node, &code);
+            draft.fits_both = false;
+        }
+    }
 }
 
 fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
@@ -237,10 +253,25 @@ fn reindex(draft: &mut Draft<'_>, node: &SyntaxNode) {
     draft.is_long = true;
     draft.fits_both = true;
     let mut tables = names_under(node, &[K::TABLE_NAME_REF]);
-    let facts = draft.scope.facts;
-    for index in names_under(node, &[K::INDEX_REF]) {
-        let index = draft.scope.resolve_index(&index);
-        tables.extend(index.and_then(|index| facts.table_of_index(&index).cloned()));
+    let scope = draft.scope;
+    let indexes = names_under(node, &[K::INDEX_REF]);
+    let mut code = match (tables.is_empty(), indexes.is_empty()) {
+        (true, true) => scope.code_of_any(&[Occasion::Index]),
+        _ => tables.iter().find_map(|table| scope.code_of_indexes(table)),
+    };
+    for index in indexes {
+        let index = scope.resolve_index(&index);
+        let table = index
+            .as_ref()
+            .and_then(|index| scope.facts.table_of_index(index));
+        if let (Some(index), Some(table)) = (&index, table) {
+            code = code.or_else(|| scope.code_of_index(table, index));
+            tables.push(table.clone());
+        }
+    }
+    if let Some(code) = code {
+        own_code::add(draft, node, &code);
+        draft.fits_both = false;
     }
     for table in &tables {
         draft.lock(table, mode, true);
@@ -273,7 +304,9 @@ fn refresh(draft: &mut Draft<'_>, node: &SyntaxNode) {
         } else if sources.is_some_and(|bytes| bytes <= SMALL_TABLE_BYTES) {
             draft.relax(&view);
         }
-        if let Some(code) = draft.scope.code_of_reads(&view) {
+        let scope = draft.scope;
+        let code = scope.code_of_refresh(&view);
+        if let Some(code) = code.or_else(|| scope.code_of_indexes(&view)) {
             own_code::add(draft, node, &code);
         }
     }

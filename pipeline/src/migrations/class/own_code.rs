@@ -7,7 +7,7 @@ use super::builtin::{is_harmless_function, may_act, may_be_own_type};
 use super::draft::Draft;
 use super::query;
 use super::rules::RUNS_CODE;
-use super::scope::Scope;
+use super::scope::{Occasion, Scope};
 use super::syntax::{child, child_name, find, holds, name_under, names_under, object_name};
 use crate::migrations::statement::{ObjectName, fold_name};
 
@@ -32,6 +32,14 @@ fn in_query(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
         relations.find_map(|relation| scope.code_of_reads(&relation))
     };
     in_expressions(scope, node).or_else(read)
+}
+
+/// Adds a finding where a table is written anew, or its indexes are, with code in their expressions.
+pub(super) fn judge_rebuild(draft: &mut Draft<'_>, node: &SyntaxNode, table: &ObjectName) {
+    if let Some(code) = draft.scope.code_of_indexes(table) {
+        draft.fits_both = false;
+        add(draft, node, &code);
+    }
 }
 
 /// Adds a finding where the expressions of a part of a statement, or the types that it names, run code.
@@ -68,6 +76,10 @@ pub(super) fn in_expressions(scope: &Scope<'_>, node: &SyntaxNode) -> Option<Str
         SyntaxKind::CALL_EXPR => in_call(scope, node),
         SyntaxKind::FIELD_EXPR => in_field(scope, node),
         SyntaxKind::CAST_EXPR => in_cast(scope, node),
+        // These forms convert to the types that they name.
+        SyntaxKind::JSON_RETURNING_CLAUSE
+        | SyntaxKind::JSON_TABLE_VALUE_COLUMN
+        | SyntaxKind::XML_TABLE_COLUMN => code_of_types(scope, node),
         kind => in_operator(scope, node, kind),
     };
     own.or_else(|| node.children().find_map(|one| in_expressions(scope, &one)))
@@ -276,7 +288,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             if let Some(table) = table
                 && let Some(words) = trigger(scope, node)
             {
-                scope.add_code_of_writes(&table, words);
+                scope.tie_code(Occasion::Write, &table, words);
             }
         }
         K::CREATE_TYPE => {
@@ -287,6 +299,18 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                 && (is_range || tied_code(scope, node).is_some())
             {
                 scope.add_code_of_type(&name);
+                if holds(node, K::RANGE_KW) {
+                    for multirange in multiranges(node, &name) {
+                        scope.add_code_of_type(&multirange);
+                    }
+                }
+            }
+        }
+        K::CREATE_STATISTICS => {
+            if let Some(words) = in_expressions(scope, node) {
+                for table in names_under(node, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
+                    scope.tie_code(Occasion::Analysis, &table, words.clone());
+                }
             }
         }
         K::CREATE_VIEW | K::CREATE_MATERIALIZED_VIEW => apply_view(scope, node),
@@ -310,13 +334,36 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         | K::CREATE_POLICY => {
             let table = child_name(node, K::TABLE_NAME)
                 .or_else(|| child_name(node, K::TABLE_RELATION_NAME))
-                .or_else(|| child_name(node, K::TABLE_NAME_REF));
+                .or_else(|| child_name(node, K::TABLE_NAME_REF))
+                .or_else(|| named(K::TABLE_NAME_REF).filter(|_| node.kind() == K::CREATE_POLICY));
             if let Some(table) = table {
                 apply_table(scope, node, &table);
             }
         }
         _ => {}
     }
+}
+
+/// Returns the names that the multirange of a range may have: one that is given, or one by the range's.
+fn multiranges(node: &SyntaxNode, range: &ObjectName) -> Vec<ObjectName> {
+    let name = match range.name.contains("range") {
+        true => range.name.replacen("range", "multirange", 1),
+        false => format!("{}_multirange", range.name),
+    };
+    let text = node.text().to_string();
+    let lower = text.to_ascii_lowercase();
+    let given = lower.find("multirange_type_name").map(|at| {
+        let rest = text[at..].split_once('=').map_or("", |(_, rest)| rest);
+        let end = rest.find([',', ')']).unwrap_or(rest.len());
+        let last = rest[..end].rsplit('.').next().unwrap_or_default();
+        fold_name(last.trim())
+    });
+    let names = [Some(name), given].into_iter().flatten();
+    let in_schema = |name| ObjectName {
+        schema: range.schema.clone(),
+        name,
+    };
+    names.map(in_schema).collect()
 }
 
 /// Records what runs with a view. A row that is written through it goes elsewhere.
@@ -326,9 +373,14 @@ fn apply_view(scope: &mut Scope<'_>, node: &SyntaxNode) {
     };
     let code = tied_code(scope, node).or_else(|| in_query(scope, node));
     if let Some(words) = code {
-        scope.add_code_of_reads(&view, words);
+        // The rows of a materialized view are there already.
+        let occasion = match node.kind() {
+            SyntaxKind::CREATE_MATERIALIZED_VIEW => Occasion::Refresh,
+            _ => Occasion::Read,
+        };
+        scope.tie_code(occasion, &view, words);
     }
-    scope.add_code_of_writes(&view, format!("the view {view}"));
+    scope.tie_code(Occasion::Write, &view, format!("the view {view}"));
     scope.write(&view);
 }
 
@@ -349,12 +401,13 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
         .or_else(|| is_foreign.then(|| format!("the foreign table {table}")))
         .or_else(enables);
     if let Some(words) = code {
-        // The condition of a policy holds for what is read, too.
-        if node.kind() == K::CREATE_POLICY {
-            scope.add_code_of_reads(table, words.clone());
-        }
-        scope.add_code_of_writes(table, words);
+        let occasion = match node.kind() {
+            K::CREATE_POLICY => Occasion::Policy,
+            _ => Occasion::Write,
+        };
+        scope.tie_code(occasion, table, words);
     }
+    apply_occasions(scope, node, table);
     for part in node.descendants() {
         match part.kind() {
             K::PARTITION_OF | K::INHERITS | K::INHERIT => {
@@ -364,9 +417,12 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
             }
             K::ATTACH_PARTITION => {
                 if let Some(partition) = child_name(&part, K::TABLE_NAME_REF) {
+                    attach(scope, table, &partition);
                     scope.add_child(table, &partition);
                 }
             }
+            K::ENABLE_RLS => scope.enable_row_security(table),
+            K::FORCE_RLS => scope.force_row_security(table),
             K::REFERENCES_CONSTRAINT | K::FOREIGN_KEY_CONSTRAINT => {
                 let text = part.text().to_string().to_ascii_uppercase();
                 let acts = ["CASCADE", "SET NULL", "SET DEFAULT"];
@@ -378,6 +434,46 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
             }
             _ => {}
         }
+    }
+}
+
+/// Records the code that runs as indexes of a table are built, as it is analyzed, and as the key of its
+/// partitions is computed.
+fn apply_occasions(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
+    use SyntaxKind as K;
+    if node.kind() == K::CREATE_INDEX
+        && let Some(words) = tied_code(scope, node)
+    {
+        scope.tie_code(Occasion::Index, table, words);
+    }
+    if matches!(node.kind(), K::CREATE_TABLE | K::ALTER_TABLE)
+        && let Some(words) = code_of_types(scope, node)
+    {
+        scope.tie_code(Occasion::Analysis, table, words);
+    }
+    if let Some(key) = find(node, K::PARTITION_BY)
+        && let Some(words) = in_expressions(scope, &key)
+    {
+        scope.tie_code(Occasion::Key, table, words);
+    }
+    for part in node.descendants() {
+        if matches!(part.kind(), K::PARTITION_OF | K::LIKE_CLAUSE) {
+            for parent in names_under(&part, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
+                if let Some(words) = scope.code_of_indexes(&parent) {
+                    scope.tie_code(Occasion::Index, table, words);
+                }
+            }
+        }
+    }
+}
+
+/// Records what a partition has from its new parent: the check of its rows, triggers, indexes.
+fn attach(scope: &mut Scope<'_>, table: &ObjectName, partition: &ObjectName) {
+    if let Some(words) = scope.code_of_writes(table, false) {
+        scope.tie_code(Occasion::Write, partition, words);
+    }
+    if let Some(words) = scope.code_of_indexes(table) {
+        scope.tie_code(Occasion::Index, partition, words);
     }
 }
 
@@ -403,13 +499,15 @@ fn trigger(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
 
 /// Returns the code of a statement's expressions, or of the types that it gives to columns.
 fn tied_code(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
-    let of_types = || {
-        let types = node.descendants().filter(|one| is_of_type(one.kind()));
-        let mut names = types.filter_map(|one| type_name(&one));
-        let name = names.find(|name| scope.facts.is_known() && scope.runs_code_of_type(name))?;
-        Some(format!("the type {name}"))
-    };
-    in_expressions(scope, node).or_else(of_types)
+    in_expressions(scope, node).or_else(|| code_of_types(scope, node))
+}
+
+/// Returns the type of a statement whose values are checked or converted by code.
+fn code_of_types(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
+    let types = node.descendants().filter(|one| is_of_type(one.kind()));
+    let mut names = types.filter_map(|one| type_name(&one));
+    let name = names.find(|name| scope.facts.is_known() && scope.runs_code_of_type(name))?;
+    Some(format!("the type {name}"))
 }
 
 /// Returns the code of the tables whose defaults and constraints a new table has.

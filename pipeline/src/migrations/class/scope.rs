@@ -5,6 +5,7 @@ mod own_code;
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::own_code::CodeOfRun;
+pub(super) use self::own_code::Occasion;
 use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
 use super::proofs::Proofs;
 use super::rules::Rule;

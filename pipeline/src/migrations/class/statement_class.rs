@@ -113,6 +113,9 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
     if !data::is_query(node.kind()) && data::judge_parts(&mut draft, &node) {
         draft.fits_both = false;
     }
+    for table in std::mem::take(&mut draft.rebuilt) {
+        own_code::judge_rebuild(&mut draft, &node, &table);
+    }
     add_unknown_tables(&mut draft, whole.clone());
     if let Some(trigger) = scope.facts.event_triggers.first()
         && changes_schema(node.kind())

@@ -91,6 +91,7 @@ impl TargetFacts {
                     is_valid: row.get("is_valid"),
                     columns: row.get("columns"),
                     computed_from: row.get("computed_from"),
+                    code: None,
                 });
             },
         );
@@ -217,7 +218,8 @@ reached (view, catalog, used) AS (
     SELECT u.view, u.catalog, u.used
     FROM uses u JOIN pg_catalog.pg_class c ON c.oid = u.view AND c.relkind = 'm'
     UNION SELECT r.view, u.catalog, u.used FROM reached r JOIN uses u
-        ON u.view = r.used AND r.catalog = 'pg_catalog.pg_class'::pg_catalog.regclass)
+        ON u.view = r.used AND r.catalog = 'pg_catalog.pg_class'::pg_catalog.regclass
+        JOIN pg_catalog.pg_class o ON o.oid = r.used AND o.relkind <> 'm')
 SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     CASE WHEN EXISTS (SELECT FROM reached r WHERE r.view = c.oid AND (
         r.catalog = 'pg_catalog.pg_proc'::pg_catalog.regclass

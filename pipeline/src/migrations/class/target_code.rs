@@ -2,7 +2,7 @@
 
 use stagelink::tokio_postgres::{Client, Error};
 
-use super::facts::TargetFacts;
+use super::facts::{RelationFacts, TargetFacts};
 use crate::migrations::statement::ObjectName;
 
 /// Asks for the operators, types, tables and views that run functions of the database's own, and for its
@@ -27,17 +27,38 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
             kind => {
                 let name = ObjectName::in_schema(schema(), name);
                 if let Some(relation) = facts.relations.get_mut(&name) {
-                    let code = match kind {
-                        "reads" => &mut relation.code_of_reads,
-                        _ => &mut relation.code_of_writes,
-                    };
-                    *code = words;
+                    add(relation, kind, words);
                 }
             }
         }
     }
     Ok(())
 }
+
+/// Adds the code of a relation. `words` name the code, and the index for one.
+fn add(relation: &mut RelationFacts, kind: &str, words: Option<String>) {
+    let code = &mut relation.code;
+    match kind {
+        "reads" => code.reads = words,
+        "writes" => code.writes = words,
+        "refresh" => code.refresh = words,
+        "analysis" => code.analysis = words,
+        "key" => code.key = words,
+        "policies" => code.policies = words,
+        "row security" => code.has_row_security = true,
+        "forced row security" => code.forces_row_security = true,
+        index => {
+            let mut indexes = relation.indexes.iter_mut();
+            let name = index.strip_prefix(OF_INDEX).unwrap_or_default();
+            if let Some(index) = indexes.find(|one| one.name == name) {
+                index.code = words;
+            }
+        }
+    }
+}
+
+/// The kind of a row about an index, before its name.
+const OF_INDEX: &str = "index ";
 
 /// An object of an extension counts as one of Postgres.
 const CODE: &str = "\
@@ -69,6 +90,7 @@ parts_of_types (part, whole) AS (
     SELECT typbasetype, oid FROM pg_catalog.pg_type WHERE typtype = 'd'
     UNION ALL SELECT typelem, oid FROM pg_catalog.pg_type WHERE typelem <> 0
     UNION ALL SELECT rngsubtype, rngtypid FROM pg_catalog.pg_range
+    UNION ALL SELECT rngtypid, (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid FROM pg_catalog.pg_range r
     UNION ALL SELECT a.atttypid, r.reltype FROM pg_catalog.pg_class r
         JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
         WHERE r.reltype <> 0 AND r.relnamespace IN (TABLE own_schemas)),
@@ -86,11 +108,15 @@ runs (catalog, oid, words) AS MATERIALIZED (
         JOIN pg_catalog.pg_type t ON t.oid = w.oid),
 policies (relation, oid) AS (
     SELECT polrelid, oid FROM pg_catalog.pg_policy WHERE pg_catalog.row_security_active(polrelid)),
+keys (relation, root) AS (
+    SELECT partrelid, partrelid FROM pg_catalog.pg_partitioned_table
+    UNION SELECT i.inhrelid, k.root FROM keys k JOIN pg_catalog.pg_inherits i ON i.inhparent = k.relation
+        JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid AND c.relispartition),
 parts (relation, catalog, oid) AS (
     SELECT a.adrelid, c.attrdef, a.oid FROM catalogs c, pg_catalog.pg_attrdef a
     UNION ALL SELECT k.conrelid, c.constr, k.oid FROM catalogs c, pg_catalog.pg_constraint k WHERE k.conrelid <> 0
     UNION ALL SELECT i.indrelid, c.class, i.indexrelid FROM catalogs c, pg_catalog.pg_index i
-    UNION ALL SELECT p.partrelid, c.class, p.partrelid FROM catalogs c, pg_catalog.pg_partitioned_table p
+    UNION ALL SELECT k.relation, c.class, k.root FROM catalogs c, keys k
     UNION ALL SELECT p.relation, c.policy, p.oid FROM catalogs c, policies p),
 writes (relation, words) AS (
     SELECT p.relation, f.words FROM parts p
@@ -114,20 +140,47 @@ uses (relation, catalog, used) AS (
 reached (relation, catalog, used) AS (
     SELECT u.relation, u.catalog::pg_catalog.oid, u.used FROM uses u
     UNION SELECT r.relation, u.catalog::pg_catalog.oid, u.used FROM reached r JOIN catalogs c ON r.catalog = c.class
-        JOIN uses u ON u.relation = r.used),
-reads (relation, words) AS (
-    SELECT r.relation, f.words FROM reached r JOIN runs f ON f.catalog = r.catalog AND f.oid = r.used
-    UNION ALL SELECT a.attrelid, 'a cast of ' || a.attname FROM pg_catalog.pg_attribute a
-        WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE cast_types))
-SELECT 'reads' AS kind, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,
+        JOIN uses u ON u.relation = r.used
+        JOIN pg_catalog.pg_class o ON o.oid = r.used AND o.relkind <> 'm'),
+reads (kind, relation, words) AS (
+    SELECT CASE o.relkind WHEN 'm' THEN 'refresh' ELSE 'reads' END, r.relation, f.words
+        FROM reached r JOIN runs f ON f.catalog = r.catalog AND f.oid = r.used
+        JOIN pg_catalog.pg_class o ON o.oid = r.relation
+    UNION ALL SELECT 'reads', a.attrelid, 'a cast of ' || a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE cast_types)),
+ranges (oid) AS (
+    SELECT rngtypid FROM pg_catalog.pg_range
+    UNION SELECT (pg_catalog.to_jsonb(r) ->> 'rngmultitypid')::pg_catalog.oid FROM pg_catalog.pg_range r
+    UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN ranges r ON t.typbasetype = r.oid WHERE t.typtype = 'd'),
+tied (kind, relation, words) AS (
+    SELECT kind, relation, words FROM reads
+    UNION ALL SELECT 'writes', relation, words FROM writes
+    UNION ALL SELECT 'index ' || x.relname, i.indrelid, f.words FROM pg_catalog.pg_index i JOIN catalogs c ON true
+        JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+        JOIN pg_catalog.pg_depend d ON d.classid = c.class AND d.objid = i.indexrelid
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT 'analysis', s.stxrelid, f.words FROM pg_catalog.pg_statistic_ext s
+        JOIN pg_catalog.pg_depend d ON d.objid = s.oid
+            AND d.classid = 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT 'analysis', a.attrelid, 'the type of ' || a.attname FROM pg_catalog.pg_attribute a
+        WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE types) AND a.atttypid IN (TABLE ranges)
+    UNION ALL SELECT 'key', p.partrelid, f.words FROM pg_catalog.pg_partitioned_table p JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.class AND d.objid = p.partrelid
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT 'policies', p.polrelid, f.words FROM pg_catalog.pg_policy p JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.policy AND d.objid = p.oid
+        JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
+    UNION ALL SELECT 'policies', p.polrelid, r.words FROM pg_catalog.pg_policy p JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.policy AND d.objid = p.oid AND d.refclassid = c.class
+        JOIN reads r ON r.relation = d.refobjid AND r.kind = 'reads'
+    UNION ALL SELECT 'row security', oid, '' FROM pg_catalog.pg_class WHERE relrowsecurity
+    UNION ALL SELECT 'forced row security', oid, '' FROM pg_catalog.pg_class WHERE relforcerowsecurity)
+SELECT w.kind::pg_catalog.text AS kind, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,
     pg_catalog.min(w.words) AS words
-FROM reads w JOIN pg_catalog.pg_class r ON r.oid = w.relation
+FROM tied w JOIN pg_catalog.pg_class r ON r.oid = w.relation
     JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' GROUP BY 2, 3
-UNION ALL SELECT 'writes', n.nspname::pg_catalog.text, r.relname::pg_catalog.text, pg_catalog.min(w.words)
-FROM writes w JOIN pg_catalog.pg_class r ON r.oid = w.relation
-    JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
-WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' GROUP BY 2, 3
+WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_' GROUP BY 1, 2, 3
 UNION ALL SELECT 'type', n.nspname::pg_catalog.text, t.typname::pg_catalog.text, NULL
 FROM types w JOIN pg_catalog.pg_type t ON t.oid = w.oid
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace

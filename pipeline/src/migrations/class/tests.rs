@@ -84,6 +84,7 @@ fn shop() -> TargetFacts {
             is_valid: true,
             columns: vec!["b".to_owned()],
             computed_from: Vec::new(),
+            code: None,
         },
         IndexFacts {
             name: "big_nn".to_owned(),
@@ -91,6 +92,7 @@ fn shop() -> TargetFacts {
             is_valid: true,
             columns: vec!["nn".to_owned()],
             computed_from: Vec::new(),
+            code: None,
         },
         IndexFacts {
             name: "big_broken".to_owned(),
@@ -98,6 +100,7 @@ fn shop() -> TargetFacts {
             is_valid: false,
             columns: vec!["b".to_owned()],
             computed_from: Vec::new(),
+            code: None,
         },
     ];
     let mut small = RelationFacts {

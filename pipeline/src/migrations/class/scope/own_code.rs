@@ -1,4 +1,5 @@
-//! The code of the database's own that statements run, as the facts and the run have it.
+//! The code of the database's own that statements run, as the facts and the run have it, by the occasion
+//! on which it runs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,11 @@ use crate::migrations::statement::ObjectName;
 /// The code that the run's earlier statements brought, or tied to an object.
 #[derive(Debug, Default)]
 pub(super) struct CodeOfRun {
-    /// By table or view: the code that runs as it is read, in words.
-    reads: BTreeMap<ObjectName, String>,
-    /// By table or view: the code that runs as its rows are written, in words.
-    writes: BTreeMap<ObjectName, String>,
+    /// By relation and occasion: the code that runs, in words.
+    tied: BTreeMap<Occasion, BTreeMap<ObjectName, String>>,
+    /// The tables whose row security the run enabled, and those whose owner it holds for then.
+    row_security: BTreeSet<ObjectName>,
+    forced_row_security: BTreeSet<ObjectName>,
     /// Tables, each with one whose rows change with its own: a partition, an inheriting table.
     children: Vec<(ObjectName, ObjectName)>,
     /// Tables, each with one whose rows change with its keys.
@@ -27,7 +29,30 @@ pub(super) struct CodeOfRun {
     written: BTreeSet<ObjectName>,
 }
 
+/// An occasion on which code that is tied to a relation runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::migrations::class) enum Occasion {
+    /// It is read.
+    Read,
+    /// Its rows are written.
+    Write,
+    /// A materialized view is refreshed.
+    Refresh,
+    /// One of its indexes is built.
+    Index,
+    /// It is analyzed, but for its indexes.
+    Analysis,
+    /// The partition of a row is looked for, or a row is checked against it.
+    Key,
+    /// It is read or written by a role for which its policies hold.
+    Policy,
+}
+
 impl CodeOfRun {
+    fn of(&self, occasion: Occasion, name: &ObjectName) -> Option<String> {
+        self.tied.get(&occasion)?.get(name).cloned()
+    }
+
     pub(super) fn add_routine(&mut self, name: ObjectName) {
         self.routines.insert(name);
     }
@@ -38,20 +63,29 @@ impl CodeOfRun {
 
     /// Records that a relation of the run is gone.
     pub(super) fn forget(&mut self, name: &ObjectName) {
-        self.reads.remove(name);
-        self.writes.remove(name);
+        for code in self.tied.values_mut() {
+            code.remove(name);
+        }
+        self.row_security.remove(name);
+        self.forced_row_security.remove(name);
         self.written.remove(name);
     }
 
     /// Records that a relation of the run has another name.
     pub(super) fn rename(&mut self, from: &ObjectName, to: &ObjectName) {
-        for code in [&mut self.reads, &mut self.writes] {
+        for code in self.tied.values_mut() {
             if let Some(words) = code.remove(from) {
                 code.insert(to.clone(), words);
             }
         }
-        if self.written.remove(from) {
-            self.written.insert(to.clone());
+        for names in [
+            &mut self.row_security,
+            &mut self.forced_row_security,
+            &mut self.written,
+        ] {
+            if names.remove(from) {
+                names.insert(to.clone());
+            }
         }
         for (one, other) in self.children.iter_mut().chain(&mut self.referencing) {
             for name in [one, other] {
@@ -67,8 +101,121 @@ impl Scope<'_> {
     /// Returns the code that runs as a relation is read, in words.
     pub(in crate::migrations::class) fn code_of_reads(&self, name: &ObjectName) -> Option<String> {
         let full = self.resolve(name);
-        let of_run = self.code.reads.get(&full).cloned();
-        of_run.or_else(|| self.relation(name)?.code_of_reads.clone())
+        self.code_on(Occasion::Read, &full)
+            .or_else(|| self.code_of_active_policies(&full))
+    }
+
+    /// Returns the code that runs as a materialized view is refreshed, but for that of its indexes.
+    pub(in crate::migrations::class) fn code_of_refresh(
+        &self,
+        name: &ObjectName,
+    ) -> Option<String> {
+        self.code_on(Occasion::Refresh, &self.resolve(name))
+    }
+
+    /// Returns the code that runs as the key of a partitioned table is computed for a row.
+    pub(in crate::migrations::class) fn code_of_key(&self, name: &ObjectName) -> Option<String> {
+        self.code_on(Occasion::Key, &self.resolve(name))
+    }
+
+    /// Returns the code that runs as a table is written anew, or its indexes are: those of its partitions
+    /// count.
+    pub(in crate::migrations::class) fn code_of_indexes(
+        &self,
+        name: &ObjectName,
+    ) -> Option<String> {
+        let mut tree = self.tree(&self.resolve(name)).into_iter();
+        tree.find_map(|table| self.code_on(Occasion::Index, &table))
+    }
+
+    /// Returns the code that runs as an index is built.
+    pub(in crate::migrations::class) fn code_of_index(
+        &self,
+        table: &ObjectName,
+        index: &ObjectName,
+    ) -> Option<String> {
+        let full = self.resolve(table);
+        let facts = self.relation(table).into_iter();
+        let mut indexes = facts.flat_map(|facts| &facts.indexes);
+        match indexes.find(|one| one.name == index.name) {
+            Some(known) => known.code.clone(),
+            None => self.code.of(Occasion::Index, &full),
+        }
+    }
+
+    /// Returns the code that runs as a table and its partitions are analyzed.
+    pub(in crate::migrations::class) fn code_of_analysis(
+        &self,
+        name: &ObjectName,
+    ) -> Option<String> {
+        let mut tree = self.tree(&self.resolve(name)).into_iter();
+        let occasions = [Occasion::Index, Occasion::Analysis];
+        tree.find_map(|table| {
+            let mut occasions = occasions.into_iter();
+            occasions.find_map(|occasion| self.code_on(occasion, &table))
+        })
+    }
+
+    /// Returns the code that runs as any table is analyzed, or any index is built, in words.
+    pub(in crate::migrations::class) fn code_of_any(
+        &self,
+        occasions: &[Occasion],
+    ) -> Option<String> {
+        let of_run = occasions.iter().filter_map(|one| self.code.tied.get(one));
+        let mut of_run = of_run.flat_map(BTreeMap::values);
+        let of_run = of_run.next().cloned();
+        of_run.or_else(|| {
+            let mut tables = self.facts.relations.keys();
+            tables.find_map(|table| {
+                let mut occasions = occasions.iter();
+                occasions.find_map(|occasion| self.code_on(*occasion, table))
+            })
+        })
+    }
+
+    /// Returns the code that is tied to a relation for an occasion.
+    fn code_on(&self, occasion: Occasion, full: &ObjectName) -> Option<String> {
+        let of_run = self.code.of(occasion, full);
+        of_run.or_else(|| {
+            let facts = self.relation(full)?;
+            let code = &facts.code;
+            match occasion {
+                Occasion::Read => code.reads.clone(),
+                Occasion::Write => code.writes.clone(),
+                Occasion::Refresh => code.refresh.clone(),
+                Occasion::Analysis => code.analysis.clone(),
+                Occasion::Key => code.key.clone(),
+                Occasion::Policy => code.policies.clone(),
+                Occasion::Index => facts.indexes.iter().find_map(|one| one.code.clone()),
+            }
+        })
+    }
+
+    /// Returns the code of a table's policies, if the run makes them hold for its own role: row security
+    /// is enabled, and holds for the owner. Those that held before the run are in the facts.
+    fn code_of_active_policies(&self, full: &ObjectName) -> Option<String> {
+        let facts = self.relation(full).map(|facts| &facts.code);
+        let is_enabled = self.code.row_security.contains(full)
+            || facts.is_some_and(|code| code.has_row_security);
+        let is_forced = self.code.forced_row_security.contains(full)
+            || facts.is_some_and(|code| code.forces_row_security);
+        let holds = is_enabled && is_forced;
+        holds.then(|| self.code_on(Occasion::Policy, full))?
+    }
+
+    /// Returns a table with its partitions and inheriting tables, those of the run too.
+    fn tree(&self, full: &ObjectName) -> BTreeSet<ObjectName> {
+        let mut tree = BTreeSet::new();
+        let mut open = vec![full.clone()];
+        while let Some(table) = open.pop() {
+            if !tree.contains(&table) {
+                open.extend(self.facts.descendants(&table));
+                let of_run = self.code.children.iter().filter(|(one, _)| *one == table);
+                open.extend(of_run.map(|(_, child)| child.clone()));
+                tree.insert(table);
+            }
+        }
+        tree
     }
 
     /// Returns the code that runs as rows of a table are written: of the table, of its partitions, and,
@@ -84,20 +231,17 @@ impl Scope<'_> {
             if !seen.insert(table.clone()) {
                 continue;
             }
-            let of_run = self.code.writes.get(&table).cloned();
-            let code = of_run.or_else(|| self.relation(&table)?.code_of_writes.clone());
+            let code = self.code_on(Occasion::Write, &table);
+            let code = code.or_else(|| self.code_of_active_policies(&table));
             if code.is_some() {
                 return code;
             }
-            open.extend(self.facts.descendants(&table));
-            let tied = |ties: &[(ObjectName, ObjectName)]| {
-                let of_table = ties.iter().filter(|(one, _)| *one == table);
-                of_table.map(|(_, other)| other.clone()).collect::<Vec<_>>()
-            };
-            open.extend(tied(&self.code.children));
+            open.extend(self.tree(&table));
             if changes_keys {
+                let of_run = self.code.referencing.iter();
+                let of_run = of_run.filter(|(one, _)| *one == table);
+                open.extend(of_run.map(|(_, other)| other.clone()));
                 open.extend(self.changed_with(&table));
-                open.extend(tied(&self.code.referencing));
             }
         }
         None
@@ -147,24 +291,28 @@ impl Scope<'_> {
         self.code.written.insert(name);
     }
 
-    /// Records the code that runs as a relation is read.
-    pub(in crate::migrations::class) fn add_code_of_reads(
+    /// Records the code that runs with a relation on an occasion.
+    pub(in crate::migrations::class) fn tie_code(
         &mut self,
+        occasion: Occasion,
         name: &ObjectName,
         words: String,
     ) {
         let name = self.resolve(name);
-        self.code.reads.entry(name).or_insert(words);
+        let tied = self.code.tied.entry(occasion).or_default();
+        tied.entry(name).or_insert(words);
     }
 
-    /// Records the code that runs as rows of a relation are written.
-    pub(in crate::migrations::class) fn add_code_of_writes(
-        &mut self,
-        name: &ObjectName,
-        words: String,
-    ) {
+    /// Records that the run enables the row security of a table.
+    pub(in crate::migrations::class) fn enable_row_security(&mut self, name: &ObjectName) {
         let name = self.resolve(name);
-        self.code.writes.entry(name).or_insert(words);
+        self.code.row_security.insert(name);
+    }
+
+    /// Records that the policies of a table hold for its owner from now on.
+    pub(in crate::migrations::class) fn force_row_security(&mut self, name: &ObjectName) {
+        let name = self.resolve(name);
+        self.code.forced_row_security.insert(name);
     }
 
     /// Records a partition, or an inheriting table.

@@ -21,10 +21,10 @@ fn workshop() -> TargetFacts {
         facts.relations.insert(public(name), relation);
     };
     add("watched", &|one| {
-        one.code_of_writes = Some("the trigger t".to_owned());
+        one.code.writes = Some("the trigger t".to_owned());
     });
     add("computed", &|one| {
-        one.code_of_reads = Some("the function f()".to_owned());
+        one.code.reads = Some("the function f()".to_owned());
     });
     add("totals", &|one| {
         let total = one.columns["b"].clone();

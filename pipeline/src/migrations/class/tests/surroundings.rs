@@ -18,6 +18,7 @@ fn market() -> TargetFacts {
         is_valid: true,
         columns: vec![column.to_owned()],
         computed_from: Vec::new(),
+        code: None,
     };
     // A small table that a large one references.
     let mut referencing = constraint("fk", ConstraintKind::ForeignKey, "country", "FOREIGN KEY …");
