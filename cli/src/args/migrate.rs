@@ -9,10 +9,23 @@ use crate::args::{LocalOptions, StageArgument};
 /// The longest `--wait` and `--time-limit`, in seconds.
 const WEEK: u64 = 7 * 24 * 60 * 60;
 
+/// The end of the help of `stagelink migrate`.
+const EXAMPLES: &str = "\
+Exit code: 0 if all is applied that does not wait for --after, or with --plan the plan was made; 1 if
+a file or an override was refused, a file was held back or failed, the plan was outdated, or the
+database could not be used; 2 if the arguments are wrong.
+
+Examples:
+  stagelink migrate staging --plan      shows what would be applied, and why
+  stagelink migrate staging             shows the plan, asks, and applies it
+  stagelink migrate production --yes    in CI, before the deploy
+  stagelink migrate production --after  when the deploy is live and needs no rollback";
+
 /// The options of `stagelink migrate`.
 #[derive(Clone, Debug, Parser)]
 #[command(
     args_conflicts_with_subcommands = true,
+    after_long_help = EXAMPLES,
     mut_arg("project", |arg| arg.help("Folder of the project, with migrations/"))
 )]
 pub struct MigrateOptions {
@@ -129,6 +142,10 @@ pub struct WidenHistoryOptions {
     /// Changes the history without asking.
     #[arg(long, short)]
     pub yes: bool,
+
+    /// Prints one line of JSON to standard output, for an error too.
+    #[arg(long)]
+    pub json: bool,
 
     /// Folder of the migrations [default: migrations in the project]
     #[arg(long, value_name = "DIR")]

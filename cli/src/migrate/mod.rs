@@ -2,6 +2,7 @@
 
 mod code;
 pub mod drift;
+mod history;
 mod new;
 mod progress;
 mod report;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
-use stagelink_pipeline::{MigrationPlan, MigrationReport, PlannedMigration};
+use stagelink_pipeline::{HistoryEntry, MigrationPlan, MigrationReport, PlannedMigration};
 
+use super::history;
 use super::progress::{AppliedFile, RunProgress};
 use crate::failure::Failure;
 use crate::wrap::wrapped;
@@ -20,6 +21,8 @@ pub(super) struct Report<'a> {
     credentials: &'a str,
     /// The number of files that the database had before.
     applied_before: usize,
+    /// The migrations that the database had before, each with its recorded class.
+    history: &'a [HistoryEntry],
     /// True if the database has no table, so that files of each class are applied.
     is_empty_database: bool,
     pending: Vec<PlannedMigration<'a>>,
@@ -45,6 +48,7 @@ impl<'a> Report<'a> {
             server: &found.server,
             credentials: &found.origin,
             applied_before: plan.applied(),
+            history: plan.history(),
             is_empty_database: plan.is_of_empty_database(),
             pending: plan.pending().collect(),
             is_refused: plan.ensure_admitted().is_err(),
@@ -138,6 +142,9 @@ impl<'a> Report<'a> {
             self.applied_before,
             self.counts()
         );
+        if is_result {
+            history::add(&mut text, self.history);
+        }
         if self.is_empty_database {
             text.push_str("\n  the database is empty: files of each class are applied");
         }
@@ -195,6 +202,9 @@ impl<'a> Report<'a> {
                         self.stage
                     );
                 }
+            }
+            if shows_sql {
+                add_statements_of_before(&mut text, migration);
             }
             for dismissed in migration.dismissed.iter().filter(|_| shows_sql) {
                 let (line, rule) = (dismissed.line, dismissed.rule);
@@ -266,6 +276,17 @@ impl<'a> Report<'a> {
             count => format!("{count} applied to stage {stage}"),
         };
         done + &waiting
+    }
+}
+
+/// Adds the statements of *before*, for which no rule has a line, in a file that has several.
+fn add_statements_of_before(text: &mut String, migration: &PlannedMigration<'_>) {
+    if migration.statements.len() < 2 {
+        return;
+    }
+    let before = migration.statements.iter();
+    for statement in before.filter(|one| one.class == "before") {
+        let _ = write!(text, "\n    line {}: before", statement.line);
     }
 }
 

@@ -1,17 +1,29 @@
 //! `stagelink migrate widen-history`: makes a stage's history take timestamps as numbers.
 
 use anyhow::Context as _;
+use serde_json::json;
 use stagelink_pipeline::{
     MigrationFolder, MigrationOptions, WidenedHistory, ensure_own_stage, widen_history,
 };
 
 use crate::args::WidenHistoryOptions;
-use crate::output::print;
+use crate::failure::{Failure, print_failure};
+use crate::output::{print, print_json};
 use crate::planned_change::confirm;
 use crate::progress::Step;
 
 /// Asks, and widens the history of a stage's database.
 pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
+    let done = widen(options).await;
+    if let Err(error) = &done
+        && options.json
+    {
+        print_failure(&Failure::new(error));
+    }
+    done
+}
+
+async fn widen(options: &WidenHistoryOptions) -> anyhow::Result<()> {
     let local = &options.local;
     let folder = super::folder(&local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
@@ -37,6 +49,14 @@ pub(super) async fn run(options: &WidenHistoryOptions) -> anyhow::Result<()> {
     let limits = MigrationOptions::default();
     let widened = widen_history(&database, &folder, &limits, &listener).await?;
     step.done("looked at");
+    if options.json {
+        let history = match widened {
+            WidenedHistory::None => "none",
+            WidenedHistory::WasWide => "was wide",
+            WidenedHistory::Widened => "widened",
+        };
+        return print_json(&json!({ "stage": stage.to_string(), "history": history }));
+    }
     print(match widened {
         WidenedHistory::None => {
             format!("stage {stage} has no history: its first run makes one that fits the files")

@@ -5,8 +5,8 @@ use std::fmt::Display;
 use jiff::Timestamp;
 use stagelink::one_line;
 use stagelink_pipeline::{
-    DatabaseStatus, DeployStatus, FunctionCredentials, LambdaStatus, LoginStatus, Lookup,
-    MigrationStatus, PendingAfter, StageStatus,
+    DatabaseStatus, DeployStatus, FunctionCredentials, HistoryEntry, LambdaStatus, LoginStatus,
+    Lookup, MigrationStatus, PendingAfter, StageStatus,
 };
 
 use super::time::with_age;
@@ -275,6 +275,9 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, stage: &str, now: Ti
         }
     }
     add_pending_after(cell, &found.after, stage);
+    if let Some(classes) = HistoryEntry::classes_of(&found.history) {
+        cell.plain(format_args!("applied as {classes}"));
+    }
     if let Some(on) = &found.newest_applied_on {
         cell.plain(format_args!("newest {}", with_age(on, now)));
     }

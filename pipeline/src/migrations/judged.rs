@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use crate::migrations::class::{
-    Class, FileJudgement, Finding, Refusal, SEVERAL_TABLES, TargetFacts, judge_files_with_overrides,
+    Class, FileJudgement, Finding, Refusal, SEVERAL_TABLES, TableLock, TargetFacts,
+    judge_files_with_overrides,
 };
 use crate::migrations::demands::Demands;
 use crate::migrations::enforcement::{
@@ -37,6 +38,19 @@ pub struct PlannedFinding {
     pub is_overridden: bool,
 }
 
+/// A statement of a file, with its own class and locks.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct PlannedStatement {
+    /// The line of the file at which it begins.
+    pub line: usize,
+    /// The class by all rules, also those that are overridden: `before`, `after`, `stop` or `ask`.
+    pub class: &'static str,
+    /// Its locks for which other sessions wait, on tables that exist, as `SHARE on public.a, about 5
+    /// rows`.
+    pub locks: Vec<String>,
+}
+
 /// A rule that does not hold for a statement on this database, such as a false alarm of the linter.
 #[derive(Clone, Debug, Serialize)]
 #[non_exhaustive]
@@ -54,6 +68,7 @@ pub struct PlannedDismissal {
 pub(super) struct JudgedFile {
     /// The class by all rules, also those that are overridden.
     pub(super) class: Class,
+    pub(super) statements: Vec<PlannedStatement>,
     pub(super) findings: Vec<PlannedFinding>,
     pub(super) dismissed: Vec<PlannedDismissal>,
     /// The strong locks on tables that exist, as `SHARE on public.a, about 5 rows`.
@@ -142,6 +157,7 @@ pub(super) fn judge(
         ];
         judged.push(JudgedFile {
             class: judgement.class_without_overrides,
+            statements: planned_statements(judgement, facts),
             findings: findings(judgement).map(planned).collect(),
             dismissed: dismissed(judgement),
             locks: locks(judgement, facts),
@@ -189,8 +205,26 @@ fn dismissed(judgement: &FileJudgement) -> Vec<PlannedDismissal> {
         .collect()
 }
 
+fn planned_statements(judgement: &FileJudgement, facts: &TargetFacts) -> Vec<PlannedStatement> {
+    let statements = judgement.statements.iter();
+    statements
+        .map(|one| PlannedStatement {
+            line: one.line,
+            class: one.class_without_overrides.name(),
+            locks: strong_locks(one.locks.iter(), facts),
+        })
+        .collect()
+}
+
 fn locks(judgement: &FileJudgement, facts: &TargetFacts) -> Vec<String> {
     let locks = judgement.statements.iter().flat_map(|one| &one.locks);
+    strong_locks(locks, facts)
+}
+
+fn strong_locks<'a>(
+    locks: impl Iterator<Item = &'a TableLock>,
+    facts: &TargetFacts,
+) -> Vec<String> {
     let mut locks: Vec<_> = locks
         .filter(|lock| lock.mode.is_strong())
         .map(|lock| {

@@ -11,7 +11,10 @@ use crate::migrations::enforcement::{Admission, Enforcement};
 use crate::migrations::file::MigrationFile;
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
-use crate::migrations::judged::{JudgedFile, PlannedDismissal, PlannedFinding, judge};
+use crate::migrations::history_entry::HistoryEntry;
+use crate::migrations::judged::{
+    JudgedFile, PlannedDismissal, PlannedFinding, PlannedStatement, judge,
+};
 use crate::migrations::options::MigrationOptions;
 use crate::migrations::overrides::Overrides;
 use crate::migrations::records;
@@ -34,6 +37,9 @@ pub struct MigrationPlan {
     pub(super) demands: Demands,
     pub(super) overrides: Overrides,
     pub(super) allowed: Vec<HistoryProblem>,
+    /// The migrations that the database has, in the order of their numbers.
+    history: Vec<HistoryEntry>,
+    /// The number of files of the folder among them.
     applied: usize,
 }
 
@@ -64,6 +70,8 @@ pub struct PlannedMigration<'a> {
     /// The reasons for which a deployed stage refuses the file.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub refusals_on_deployed_stage: &'a [String],
+    /// The statements in their order, each with its class and locks.
+    pub statements: &'a [PlannedStatement],
     /// The rules that give the class; none for `before`.
     pub findings: &'a [PlannedFinding],
     /// The rules that do not hold on this database, with the reasons.
@@ -145,6 +153,7 @@ impl MigrationPlan {
             overrides,
             files: folder.files().to_vec(),
             pending,
+            history: HistoryEntry::all(applied, &records),
             applied: found.applied.len(),
             allowed: found.allowed,
         })
@@ -158,6 +167,12 @@ impl MigrationPlan {
     /// Returns the number of files that the database has already.
     pub fn applied(&self) -> usize {
         self.applied
+    }
+
+    /// Returns the migrations that the database has, in the order of their numbers, with the class of
+    /// each that was recorded as it was applied.
+    pub fn history(&self) -> &[HistoryEntry] {
+        &self.history
     }
 
     /// Returns the migrations to apply, in their order.
@@ -186,6 +201,7 @@ impl MigrationPlan {
                 Some(deployed) => &deployed.refusals,
                 None => &[],
             },
+            statements: &judged.statements,
             findings: &judged.findings,
             dismissed: &judged.dismissed,
             locks: &judged.locks,

@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::find_rule;
 use crate::migrations::running_code::AFTER_CODE_RUNS;
 
 /// The passage of a rule in one file, once, as a person decides it and answers for it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RuleOverride {
     /// The rule's name.
     pub rule: String,
     /// The number of the file; `None` for the only file that needs the override, and in the record of
     /// a file.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<i64>,
     /// The reason, which is kept in the database.
     pub reason: String,

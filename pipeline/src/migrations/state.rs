@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::comparison::{Disagreement, compare};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
+use crate::migrations::history_entry::HistoryEntry;
 use crate::migrations::read_error::ReadError;
 use crate::migrations::records::{self, MigrationRecord};
 use crate::migrations::script::Script;
@@ -20,6 +21,8 @@ use crate::migrations::version_type::VersionType;
 pub(crate) struct MigrationState {
     /// The applied migrations, as `V1__name`, in the order of their numbers.
     pub(crate) applied: Vec<String>,
+    /// These migrations, each with what was recorded as it was applied.
+    pub(crate) history: Vec<HistoryEntry>,
     /// When the newest of them was applied.
     pub(crate) newest_applied_on: Option<String>,
     /// The files that are not applied, as `V1__name`.
@@ -86,6 +89,7 @@ impl MigrationState {
     ) -> Self {
         let mut state = Self {
             applied: applied.iter().map(ToString::to_string).collect(),
+            history: HistoryEntry::all(applied, &records),
             newest_applied_on: applied
                 .last()
                 .map(|row| row.applied_on.clone())

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::error::Error;
-use crate::migrations::{MigrationFolder, MigrationState};
+use crate::migrations::{HistoryEntry, MigrationFolder, MigrationState};
 use crate::status::lookup::Lookup;
 use crate::status::pending_after::{self, PendingAfter};
 
@@ -16,6 +16,9 @@ use crate::status::pending_after::{self, PendingAfter};
 pub struct MigrationStatus {
     /// The applied migrations, as `V1__name`, in the order of their numbers.
     pub applied: Vec<String>,
+    /// These migrations, each with the class that was recorded as it was applied.
+    #[serde(default)]
+    pub history: Vec<HistoryEntry>,
     /// When the newest of them was applied, in the format of RFC 3339.
     pub newest_applied_on: Option<String>,
     /// The files of the folder that are not applied.
@@ -76,6 +79,7 @@ pub(super) async fn read(
         after,
         overridden: overridden.collect(),
         applied: state.applied,
+        history: state.history,
         newest_applied_on: state.newest_applied_on,
         pending: match folder {
             Ok(Some(_)) => Lookup::known(state.pending),

@@ -76,6 +76,7 @@ async fn plan_names_rows_rules_and_the_split_of_a_mixed_file() {
     for part in [
         "V2__b.sql  (after, refused)",
         "line 3: after: the code that runs now may still use the column (ban-drop-column)",
+        "\n    line 1: before\n",
         "locks: ACCESS EXCLUSIVE on public.a, about 70 rows",
         "refused: it has statements of before and of after; make 2 files of it:\n      \
          1. before: ALTER TABLE a ADD COLUMN d int;\n      2. after: ALTER TABLE a DROP COLUMN c;",
@@ -84,6 +85,15 @@ async fn plan_names_rows_rules_and_the_split_of_a_mixed_file() {
     ] {
         assert!(text.contains(part), "{text}");
     }
+    let plan = json(&run(&project, &["staging", "--plan", "--json"]).await);
+    let locks = ["ACCESS EXCLUSIVE on public.a, about 70 rows"];
+    let statements = [(1, "before"), (3, "after")];
+    let statements = statements
+        .map(|(line, class)| serde_json::json!({"line": line, "class": class, "locks": locks}));
+    assert_eq!(
+        plan["pending"][0]["statements"],
+        Value::from_iter(statements)
+    );
 }
 
 #[tokio::test]

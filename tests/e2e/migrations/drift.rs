@@ -92,10 +92,29 @@ async fn widening_of_the_history_leaves_the_kept_schema_and_what_differs_from_it
     let project = Project::with(&[("V1__a.sql", "CREATE TABLE a (b int);")]).await;
     project.applied().await;
     project.run("CREATE TABLE by_hand ()").await;
-    let arguments = ["widen-history", "staging", "--yes"];
-    let output = project.command(&arguments).await.output().await;
-    let output = output.expect("the command runs");
-    assert!(output.status.success(), "{output:?}");
+    let arguments = ["widen-history", "staging", "--yes", "--json"];
+    for history in ["widened", "was wide"] {
+        let output = project.command(&arguments).await.output().await;
+        let output = output.expect("the command runs");
+        assert!(output.status.success(), "{output:?}");
+        let line: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(line["history"], history, "{line}");
+        assert_eq!(line["stage"], "staging");
+    }
+    let refused = project
+        .command(&arguments[..2])
+        .await
+        .arg("--json")
+        .output();
+    let refused = refused.await.expect("the command runs");
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let line: Value = serde_json::from_slice(&refused.stdout).expect("JSON");
+    assert!(
+        line["error"]
+            .as_str()
+            .is_some_and(|text| text.contains("add --yes")),
+        "{line}"
+    );
     assert_eq!(
         differences(&project).await,
         ["table public.by_hand is unexpected"]

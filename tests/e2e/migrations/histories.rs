@@ -1,8 +1,10 @@
 //! Histories: refinery's and ours read each other's, and what does not agree is refused.
 
 use refinery::{Runner, load_sql_migrations};
+use serde_json::Value;
 use stagelink_pipeline::{Disagreement, ErrorKind, WidenedHistory, widen_history};
 
+use super::enforcement::{assert_parts, succeeds};
 use super::{Project, names, options};
 
 /// Applies the project's files with the real refinery.
@@ -44,6 +46,41 @@ async fn project_of_refinerys_goes_on_with_ours_and_back() {
         "character varying(255)",
     ];
     assert_eq!(project.rows(columns).await[..3], expected);
+}
+
+#[tokio::test]
+async fn plan_shows_the_recorded_class_of_what_is_applied_and_says_where_there_is_none() {
+    let project = Project::with(&[("V1__first.sql", "CREATE TABLE a (b text, c int);")]).await;
+    refinery(&project).await.expect("it applies");
+    project.write("V2__add.sql", "ALTER TABLE a ADD COLUMN d int;");
+    succeeds(&project, &["staging", "--yes"]).await;
+    project.write("V3__drop.sql", "ALTER TABLE a DROP COLUMN c;");
+    let reason = ["--override", "ban-drop-column", "--reason", "it is unused"];
+    succeeds(&project, &[&["staging", "--yes"][..], &reason].concat()).await;
+    let plan = succeeds(&project, &["staging", "--plan"]).await;
+    assert_parts(
+        &plan,
+        &[
+            "3 applied, 0 pending",
+            "\n  V1__first  (applied; no class recorded, since another tool applied it)",
+            "\n  V2__add  (applied as before)",
+            "\n  V3__drop  (applied as after)\n    overridden: ban-drop-column: it is unused",
+        ],
+    );
+    let plan = succeeds(&project, &["staging", "--plan", "--json"]).await;
+    let plan: Value = serde_json::from_str(&plan).expect("JSON");
+    let history = &plan["history"];
+    for (number, is_recorded, class) in [
+        (0, false, Value::Null),
+        (1, true, "before".into()),
+        (2, true, "after".into()),
+    ] {
+        assert_eq!(history[number]["is_recorded"], is_recorded, "{history}");
+        assert_eq!(history[number]["class"], class, "{history}");
+    }
+    let overridden = &history[2]["overridden"][0];
+    assert_eq!(overridden["rule"], "ban-drop-column", "{history}");
+    assert_eq!(overridden["reason"], "it is unused", "{history}");
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
-//! The limits of a role or a server that a run has to bear: `transaction_timeout` of Postgres 17 and 18.
+//! The limits of a role or a server that a run has to bear, such as `transaction_timeout` of Postgres 17 and 18,
+//! and those by which its session ends.
 
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use stagelink::{Database, Settings};
 use stagelink_pipeline::{MigrationFolder, MigrationPlan};
 use stagelink_tests::{Auth, Identity, OwnServer};
 
-use super::{names, options};
+use super::{Project, names, options};
 
 #[tokio::test]
 async fn transaction_time_out_of_the_role_does_not_end_a_file() {
@@ -69,4 +70,34 @@ async fn transaction_time_out_of_the_role_does_not_end_a_file() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn session_of_a_run_notices_that_its_other_end_is_gone() {
+    let project = Project::with(&[
+        (
+            "V1__a.sql",
+            "CREATE TABLE seen AS SELECT name, setting FROM pg_settings",
+        ),
+        (
+            "V2__b.sql",
+            "-- stagelink: no transaction\nCREATE TABLE IF NOT EXISTS seen_alone AS \
+             SELECT name, setting FROM pg_settings",
+        ),
+    ])
+    .await;
+    assert_eq!(project.applied().await, ["V1__a", "V2__b"]);
+    let seen = "SELECT name || '=' || setting FROM (TABLE seen UNION ALL TABLE seen_alone) \
+                seen WHERE name LIKE 'tcp%' OR name = 'client_connection_check_interval' \
+                GROUP BY name, setting HAVING count(*) = 2 ORDER BY 1";
+    assert_eq!(
+        project.rows(seen).await,
+        [
+            "client_connection_check_interval=2000",
+            "tcp_keepalives_count=3",
+            "tcp_keepalives_idle=15",
+            "tcp_keepalives_interval=5",
+            "tcp_user_timeout=30000",
+        ]
+    );
 }

@@ -178,8 +178,13 @@ async fn overridden_rules_are_shown_with_their_reasons() {
     let overridden = &board["stages"][0]["migrations"]["value"]["overridden"][0];
     assert_eq!(overridden["rule"], "ban-drop-column", "{board}");
     assert_eq!(overridden["reason"], "the column is unused");
+    let history = &board["stages"][0]["migrations"]["value"]["history"];
+    let classes = [0, 1].map(|number| history[number]["class"].as_str());
+    assert_eq!(classes, [Some("before"), Some("after")], "{history}");
     let run = project.run(&["status", "staging"]).await;
-    assert!(run.output.contains("V2__b overrode"), "{}", run.output);
+    for words in ["V2__b overrode", "applied as 1 before, 1 after"] {
+        assert!(run.output.contains(words), "{words}: {}", run.output);
+    }
 }
 
 #[tokio::test]
