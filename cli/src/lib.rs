@@ -38,6 +38,7 @@ pub mod progress;
 mod project;
 pub mod promote;
 pub mod psql;
+mod remote_facts;
 pub mod rollback;
 mod shutdown_signals;
 mod site;

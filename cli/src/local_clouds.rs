@@ -294,6 +294,13 @@ fn running_sites(project: &Path) -> Vec<RunningSite> {
         .collect()
 }
 
+/// Returns the id of the process that serves the project at this port, if one does.
+pub(crate) fn process_at(project: &Path, port: u16) -> Option<u32> {
+    let sites = running_sites(project);
+    let mut at_port = sites.iter().filter(|site| site.port == port);
+    at_port.next().map(|site| site.process)
+}
+
 /// Returns whether a site of the project runs.
 pub(crate) fn is_running(project: &Path) -> bool {
     let folder = project.canonicalize().ok();

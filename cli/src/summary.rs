@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
-use stagelink_local::{Cloud, StageSite};
+use stagelink::one_line;
+use stagelink_local::{Cloud, FunctionSite, StageSite};
 
+use crate::remote_facts::RemoteFacts;
 use crate::table::Table;
 
 /// Addresses and credentials of everything that runs.
@@ -104,15 +106,64 @@ impl<'a> DevSummary<'a> {
                 run.function, run.stage, run.schedule
             ));
         }
-        for stage in &self.stages {
-            text.push_str(&format!(
-                "{} database:\n  psql '{}?sslmode=require'\n",
-                stage.name, stage.database_url
-            ));
-        }
+        // Not their URLs: those have passwords, and a rotation changes them.
+        let databases = self
+            .stages
+            .iter()
+            .map(|stage| format!("`stagelink psql {} --local`", stage.name));
+        let databases: Vec<_> = databases.collect();
+        text.push_str(&format!("databases:\n  {}\n", databases.join("\n  ")));
         text.push_str(&format!(
             "Heroku, with its official command line:\n  HEROKU_HOST={} HEROKU_API_KEY={} HEROKU_DATA_HOST=127.0.0.1 heroku pipelines:info {}\n",
             self.heroku.host, self.heroku.api_key, self.heroku.pipeline
+        ));
+        text
+    }
+}
+
+/// The addresses of `stagelink dev --remote`. They hold no credential of the stage.
+#[derive(Debug, Serialize)]
+pub(crate) struct RemoteSummary<'a> {
+    r#type: &'static str,
+    /// The stage, whose database is a real one.
+    remote: &'a RemoteFacts,
+    url: &'a str,
+    board: Option<Board>,
+}
+
+impl<'a> RemoteSummary<'a> {
+    /// `board` is the address of the board, if there is one.
+    pub(crate) fn of(
+        site: &'a FunctionSite,
+        remote: &'a RemoteFacts,
+        board: Option<String>,
+    ) -> Self {
+        Self {
+            r#type: "started",
+            remote,
+            url: site.url(),
+            board: board.map(|url| Board { url }),
+        }
+    }
+
+    /// Returns a table, and what does not run.
+    pub(crate) fn text(&self, functions: &[&str]) -> String {
+        let remote = self.remote;
+        let mut table = Table::with_header(["stage", "site", "functions", "real database"]);
+        let stage = format!("{} (remote)", remote.stage);
+        let database = format!("{} of {}", remote.database, remote.app);
+        table.add_row([&stage, self.url, &functions.join(", "), &database]);
+        let mut text = format!("{table}\n\n");
+        if let Some(board) = &self.board {
+            text.push_str(&format!("board: {}\n", board.url));
+        }
+        text.push_str(&format!(
+            "REMOTE: functions of this machine read the real data of stage {}.\n  {}\n  credential: {}, \
+             role {}\n  no local cloud runs: no migration is applied, no schedule fires, no fault is injected\n",
+            one_line(&remote.stage),
+            one_line(&remote.access),
+            one_line(&remote.origin),
+            one_line(&remote.role),
         ));
         text
     }

@@ -20,6 +20,7 @@ mod netlify;
 mod promotion;
 mod psql;
 mod refusal;
+mod remote_access;
 mod settings_file;
 mod status;
 
@@ -185,6 +186,9 @@ pub use crate::promotion::deploy_records;
 pub use crate::promotion::running_code;
 pub use crate::psql::PsqlRoots;
 pub use crate::psql::PsqlSession;
+pub use crate::remote_access::ReadOnlyProof;
+pub use crate::remote_access::RemoteAccess;
+pub use crate::remote_access::RemoteDatabase;
 pub use crate::settings_file::DEFAULT_ROLLBACK_WINDOW;
 pub use crate::settings_file::DrillCount;
 pub use crate::settings_file::DrillSettings;

@@ -45,6 +45,7 @@ mod promote;
 mod promotion;
 mod providers;
 mod refusals;
+mod remote;
 mod requests;
 mod rotation;
 mod round_trips;

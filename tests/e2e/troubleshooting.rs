@@ -204,6 +204,15 @@ fn variables_of_dev_have_a_heading_for_each_refusal() {
     );
 }
 
+#[test]
+fn remote_stages_of_dev_have_a_heading_for_each_refusal() {
+    check(
+        &["What `stagelink dev --remote` refuses"],
+        &["cli/src/dev/remote", "pipeline/src/remote_access.rs"],
+        &["bail!(", "anyhow!(", "Error::new("],
+    );
+}
+
 /// Compares the headings of these parts of the guide with the refusals in these source folders: the
 /// messages after one of the markers.
 fn check(parts: &[&str], sources: &[&str], markers: &[&str]) {

@@ -127,7 +127,8 @@ fn database_without_pooler(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
-const AFTER_ERROR: &str = "  the next change of a file is tried again; after a restart of `stagelink \
+const AFTER_ERROR: &str = "  the next change of a file is tried again, and `stagelink migrate STAGE --local` \
+                           runs them on one local stage; after a restart of `stagelink \
                            dev` the databases are empty, unless --data keeps them";
 
 const INTERVAL: Duration = Duration::from_secs(1);

@@ -5,6 +5,7 @@ mod build_news;
 mod environment;
 mod migrations;
 mod reload;
+mod remote;
 mod requests;
 mod schedules;
 mod sources;
@@ -20,7 +21,7 @@ use stagelink_local::faults::{FaultServer, SharedServer};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::{Hosting, NetlifyApi};
-use stagelink_local::{Cloud, CloudConfig, StageConfig, StagePromotion, StageSite};
+use stagelink_local::{Cloud, CloudConfig, ErrorKind, StageConfig, StagePromotion, StageSite};
 use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
 use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +33,7 @@ use self::reload::Reload;
 use self::requests::{RequestPrinter, RequestStyle};
 use crate::args::DevOptions;
 use crate::functions::BuiltFunction;
-use crate::local_clouds::RunningSiteFile;
+use crate::local_clouds::{self, RunningSiteFile};
 use crate::output::{note, print, print_json};
 use crate::postgres_source;
 use crate::progress::Step;
@@ -47,6 +48,14 @@ use crate::usage_error::of_usage;
 ///
 /// When a part does not start. The parts that run already are stopped.
 pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
+    let style = RequestStyle {
+        json: options.json,
+        noise: verbosity > 0 || std::env::var_os("RUST_LOG").is_some(),
+        is_remote: false,
+    };
+    if let Some(stage) = &options.remote {
+        return remote::run(&options, stage, style).await;
+    }
     let shutdown = shutdown_signal()?;
     tokio::pin!(shutdown);
     let mut running = tokio::select! {
@@ -55,11 +64,8 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
         () = &mut shutdown => return Ok(()),
     };
     let printed = running.print_summary(options.json);
-    let style = RequestStyle {
-        json: options.json,
-        noise: verbosity > 0 || std::env::var_os("RUST_LOG").is_some(),
-    };
-    let printer = RequestPrinter::start(&running.cloud, style);
+    let names: Vec<_> = running.cloud.stages().iter().map(StageSite::name).collect();
+    let printer = RequestPrinter::start(running.cloud.requests(), style, &names);
     if printed.is_ok() {
         tokio::select! {
             () = &mut shutdown => {}
@@ -120,17 +126,9 @@ impl DevEnvironment {
             let variables = own.of_stage(&name)?;
             stages.push((name, stage, variables));
         }
-        note_left_out(&stages);
+        note_left_out(stages.iter().map(|(_, _, own)| own));
         // Before the build, which takes a minute.
-        for (option, port) in [
-            ("--port", options.port),
-            ("--heroku-port", options.heroku_port),
-            ("--board-port", options.board_port.unwrap_or_default()),
-            ("--postgres-port", options.postgres_port),
-        ] {
-            stagelink_local::check_port(port)
-                .with_context(|| format!("could not use port {port}: {option} sets another"))?;
-        }
+        ensure_ports_are_free(options, &project)?;
         let variables = stages
             .iter()
             .map(|(name, _, own)| (name.clone(), own.clone()));
@@ -295,6 +293,34 @@ async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<Announced> {
     })
 }
 
+/// Makes sure that the ports which the options name are free.
+///
+/// # Errors
+///
+/// When one is taken. The message says whether another `stagelink dev` of the project has it.
+fn ensure_ports_are_free(options: &DevOptions, project: &Path) -> anyhow::Result<()> {
+    for (option, port) in [
+        ("--port", options.port),
+        ("--heroku-port", options.heroku_port),
+        ("--board-port", options.board_port.unwrap_or_default()),
+        ("--postgres-port", options.postgres_port),
+    ] {
+        let Err(error) = stagelink_local::check_port(port) else {
+            continue;
+        };
+        let own = local_clouds::process_at(project, port);
+        let own = own.filter(|_| error.kind() == ErrorKind::PortInUse && option == "--port");
+        return Err(error).with_context(|| match own {
+            Some(process) => format!(
+                "could not use port {port}: another `stagelink dev` of this project has it (process \
+                 {process}); stop that one with Ctrl-C, or give this one another port with {option}"
+            ),
+            None => format!("could not use port {port}: {option} sets another"),
+        });
+    }
+    Ok(())
+}
+
 /// Returns the port of the board, if there is to be one.
 fn board_port(options: &DevOptions) -> Option<BoardPort> {
     match (options.no_board, options.board_port) {
@@ -354,8 +380,8 @@ async fn start_postgres(options: &DevOptions, source: ServerSource) -> anyhow::R
 }
 
 /// Prints the remarks about variables that functions do not get, each once.
-fn note_left_out(stages: &[(String, Stage, StageVariables)]) {
-    let notes: BTreeSet<_> = stages.iter().flat_map(|(_, _, own)| &own.notes).collect();
+fn note_left_out<'a>(stages: impl IntoIterator<Item = &'a StageVariables>) {
+    let notes: BTreeSet<_> = stages.into_iter().flat_map(|own| &own.notes).collect();
     for text in notes {
         note(format_args!("  ! {text}"));
     }

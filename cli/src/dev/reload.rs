@@ -7,12 +7,14 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use stagelink_local::netlify::Schedule;
 use stagelink_local::netlify::SiteConfig;
-use stagelink_local::{Cloud, CloudUpdate};
+use stagelink_local::{Cloud, CloudUpdate, Error, FunctionSite, StageSite};
 use stagelink_pipeline::SETTINGS_FILE;
 
 use super::build_news::BuildNews;
 use super::environment::{OwnVariables, StageVariables};
+use super::schedules;
 use super::sources::Sources;
 use super::watch::{FileWatcher, WatchList};
 use crate::functions::{self, BuiltFunction};
@@ -35,10 +37,40 @@ pub(super) struct Reload {
     /// The published folder and the warnings of the site's configuration.
     publish: PathBuf,
     warnings: BTreeSet<String>,
+    schedules: BTreeMap<String, Schedule>,
     /// Set while the last build, or the start of what it has built, has failed.
     has_failed: bool,
     /// Set while `packages` and `sources` may be those of older manifests.
     is_outdated: bool,
+}
+
+/// A site that serves the project, and takes its changes.
+pub(super) trait Served {
+    /// Changes what is served.
+    async fn update(&self, update: CloudUpdate) -> Result<BTreeSet<String>, Error>;
+
+    /// Returns whether the schedules of netlify.toml run here.
+    fn runs_schedules(&self) -> bool;
+}
+
+impl Served for Cloud {
+    async fn update(&self, update: CloudUpdate) -> Result<BTreeSet<String>, Error> {
+        Self::update(self, update).await
+    }
+
+    fn runs_schedules(&self) -> bool {
+        self.stages().iter().any(StageSite::runs_schedules)
+    }
+}
+
+impl Served for FunctionSite {
+    async fn update(&self, update: CloudUpdate) -> Result<BTreeSet<String>, Error> {
+        Self::update(self, update).await
+    }
+
+    fn runs_schedules(&self) -> bool {
+        false
+    }
 }
 
 /// A program as a build has left it.
@@ -71,6 +103,7 @@ impl Reload {
             variables,
             publish: config.publish.clone(),
             warnings: config.warnings.iter().cloned().collect(),
+            schedules: config.schedules.clone(),
             has_failed: false,
             is_outdated: false,
         };
@@ -103,7 +136,7 @@ impl Reload {
     }
 
     /// Serves each change, for ever.
-    pub(super) async fn follow(&mut self, cloud: &Cloud) {
+    pub(super) async fn follow(&mut self, cloud: &impl Served) {
         loop {
             let changed = self.watcher.changed().await;
             self.serve(cloud, &changed).await;
@@ -111,7 +144,7 @@ impl Reload {
         }
     }
 
-    async fn serve(&mut self, cloud: &Cloud, changed: &BTreeSet<PathBuf>) {
+    async fn serve(&mut self, cloud: &impl Served, changed: &BTreeSet<PathBuf>) {
         if changed.contains(&self.project.join(SETTINGS_FILE)) {
             note(format_args!(
                 "  ! {SETTINGS_FILE} has changed: restart `stagelink dev` to use it"
@@ -144,7 +177,7 @@ impl Reload {
     }
 
     /// Builds what has changed, and serves the programs that differ from those that run.
-    async fn serve_build(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+    async fn serve_build(&mut self, cloud: &impl Served) -> anyhow::Result<()> {
         let step = Step::begin("functions");
         self.news.begin();
         let built = self.build(&step).await?;
@@ -201,7 +234,7 @@ impl Reload {
         Ok(built)
     }
 
-    async fn serve_site(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+    async fn serve_site(&mut self, cloud: &impl Served) -> anyhow::Result<()> {
         let step = Step::begin("site");
         let config = SiteConfig::load(&self.project)?;
         let warnings: BTreeSet<_> = config.warnings.iter().cloned().collect();
@@ -209,15 +242,20 @@ impl Reload {
             note(format_args!("  ! {warning}"));
         }
         let publish = config.publish.clone();
+        let schedules = config.schedules.clone();
         let mut update = CloudUpdate::default();
         update.site = Some(config);
         cloud.update(update).await?;
         (self.publish, self.warnings) = (publish, warnings);
         step.done("its redirects, headers and folder are as the files say now");
+        for line in schedules::changes(&self.schedules, &schedules, cloud.runs_schedules()) {
+            note(format_args!("  {line}"));
+        }
+        self.schedules = schedules;
         Ok(())
     }
 
-    async fn serve_variables(&mut self, cloud: &Cloud) -> anyhow::Result<()> {
+    async fn serve_variables(&mut self, cloud: &impl Served) -> anyhow::Result<()> {
         let step = Step::begin("variables");
         let mut update = CloudUpdate::default();
         let mut now = BTreeMap::new();

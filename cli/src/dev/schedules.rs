@@ -1,5 +1,10 @@
-//! Notes on the schedules of netlify.toml that run no function.
+//! Notes on the schedules of netlify.toml: those that run no function, and those that a save has changed.
 
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use stagelink::one_line;
+use stagelink_local::netlify::Schedule;
 use stagelink_local::{Cloud, StageSite};
 
 use crate::output::note;
@@ -23,5 +28,62 @@ pub(super) fn note_problems(cloud: &Cloud, functions: &[&str]) {
                 "  ! netlify.toml: the schedule of {name} runs nothing: there is no such function"
             ));
         }
+    }
+}
+
+/// Returns a line for each schedule that differs: what it is now, and when it fires next.
+pub(super) fn changes(
+    before: &BTreeMap<String, Schedule>,
+    now: &BTreeMap<String, Schedule>,
+    runs: bool,
+) -> Vec<String> {
+    let changed = now
+        .iter()
+        .filter(|(name, schedule)| before.get(*name) != Some(schedule));
+    let changed = changed.map(|(name, schedule)| {
+        let next = match (runs, schedule.next_after(Timestamp::now())) {
+            (false, _) => "which does not run here".to_owned(),
+            (true, Some(next)) => format!("next {next}"),
+            (true, None) => "with no time left".to_owned(),
+        };
+        let expression = one_line(schedule.expression());
+        format!("schedule of {} (UTC): {expression}, {next}", one_line(name))
+    });
+    let gone = before.keys().filter(|name| !now.contains_key(*name));
+    let gone = gone.map(|name| format!("schedule of {}: none any more", one_line(name)));
+    changed.chain(gone).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn schedule_that_is_new_changed_or_gone_has_a_line_with_its_next_time() {
+        let of = |list: &[(&str, &str)]| -> BTreeMap<String, Schedule> {
+            let parsed = list
+                .iter()
+                .map(|&(name, expression)| (name.to_owned(), Schedule::parse(expression).unwrap()));
+            parsed.collect()
+        };
+        let before = of(&[("a", "@hourly"), ("b", "@daily"), ("c", "@daily")]);
+        let now = of(&[("a", "@hourly"), ("b", "@hourly"), ("d", "0 0 1 1 *")]);
+        let lines = changes(&before, &now, true);
+        assert_eq!(lines.len(), 3, "{lines:?}");
+        assert!(
+            lines[0].starts_with("schedule of b (UTC): @hourly, next 2"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].starts_with("schedule of d (UTC): 0 0 1 1 *, next 2"),
+            "{lines:?}"
+        );
+        assert_eq!(lines[2], "schedule of c: none any more");
+        let elsewhere = changes(&before, &now, false);
+        assert!(
+            elsewhere[0].ends_with("which does not run here"),
+            "{elsewhere:?}"
+        );
+        assert!(changes(&now, &now, true).is_empty());
     }
 }

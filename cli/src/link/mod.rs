@@ -12,6 +12,7 @@ use serde::Serialize;
 use stagelink::one_line;
 use stagelink_pipeline::{
     LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners, ValueFinding,
+    VariableChange,
 };
 
 use crate::args::LinkOptions;
@@ -183,7 +184,16 @@ async fn apply(plan: &LinkPlan, site: &SiteVariables) -> anyhow::Result<()> {
     let step = Step::begin("variables");
     let tell = step.teller();
     plan.apply(site, |change| tell(change.key())).await?;
-    step.done(&format!("{} changes made", plan.changes().len()));
+    // The rows of the table: one call may set several.
+    let set = plan
+        .variables
+        .iter()
+        .filter(|row| !matches!(row.change, VariableChange::Unchanged | VariableChange::Kept));
+    step.done(&format!(
+        "{} values changed, in {} calls",
+        set.count(),
+        plan.changes().len()
+    ));
     Ok(())
 }
 

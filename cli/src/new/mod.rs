@@ -35,7 +35,9 @@ pub async fn run(options: &NewOptions) -> anyhow::Result<()> {
     let mut text = format!(
         "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
-         cargo test     # its tests, each with a database of its own",
+         cargo test     # its tests, each with a database of its own\n\n\
+         Commit it before you go on: `git add --all && git commit --message 'a new project'`. `stagelink deploy` \
+         and `stagelink promote` say which commit they bring.",
         folder.display()
     );
     if let SdkSource::Checkout(checkout) = &sdk {

@@ -41,7 +41,12 @@ impl Schedule {
                 cron,
             }),
             Ok(_) => Err(format!("{expression:?} is no schedule")),
-            Err(cause) => Err(format!("{expression:?} is no cron expression: {cause}")),
+            Err(cause) => Err(match wrong_field(expression.trim(), &parser) {
+                Some((field, text)) => {
+                    format!("{expression:?} is no cron expression: {text:?} is no {field}: {cause}")
+                }
+                None => format!("{expression:?} is no cron expression: {cause}"),
+            }),
         }
     }
 
@@ -57,6 +62,30 @@ impl Schedule {
         Some(next.timestamp())
     }
 }
+
+/// Returns the first of five fields that is wrong by itself, with its name.
+fn wrong_field<'a>(expression: &'a str, parser: &CronParser) -> Option<(&'static str, &'a str)> {
+    let fields: Vec<&str> = expression.split_whitespace().collect();
+    if fields.len() != FIELDS.len() {
+        return None;
+    }
+    let mut named = FIELDS.into_iter().zip(fields).enumerate();
+    let found = named.find(|(place, (_, text))| {
+        let mut alone = ["*"; FIELDS.len()];
+        alone[*place] = text;
+        parser.parse(&alone.join(" ")).is_err()
+    });
+    found.map(|(_, field)| field)
+}
+
+/// The fields of a cron expression, in their order.
+const FIELDS: [&str; 5] = [
+    "minute",
+    "hour",
+    "day of the month",
+    "month",
+    "day of the week",
+];
 
 impl PartialEq for Schedule {
     fn eq(&self, other: &Self) -> bool {
@@ -155,6 +184,22 @@ mod tests {
             let error = Schedule::parse(text).unwrap_err();
             assert!(error.contains(&format!("{text:?}")), "{error}");
         }
+    }
+
+    #[test]
+    fn field_that_is_wrong_is_named() {
+        for (expression, words) in [
+            ("61 * * * *", "\"61\" is no minute"),
+            ("0 24 * * *", "\"24\" is no hour"),
+            ("0 0 0 * *", "\"0\" is no day of the month"),
+            ("0 0 1 13 *", "\"13\" is no month"),
+            ("0 0 * * FOO", "\"FOO\" is no day of the week"),
+        ] {
+            let error = Schedule::parse(expression).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+        let few = Schedule::parse("* * * *").unwrap_err();
+        assert!(!few.contains("is no minute"), "{few}");
     }
 
     #[test]

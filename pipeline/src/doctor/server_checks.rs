@@ -21,10 +21,16 @@ pub(super) fn judge_follower(facts: &ConnectionFacts, server: Option<&ServerFact
              pg:promote` makes an attachment the app's DATABASE_URL",
         );
     }
+    let what = format_args!("database {database} takes no writes: its transactions are read-only");
     match facts.is_read_only {
         false => Verdict::sound("the database takes writes"),
+        // Nothing but a fault makes it so there.
+        true if facts.options.contains("--local") => Verdict::error(
+            what,
+            "end the fault that makes it so with `stagelink fault clear`",
+        ),
         true => Verdict::error(
-            format_args!("database {database} takes no writes: its transactions are read-only"),
+            what,
             format_args!(
                 "if no migration or move of the data is going on, run `ALTER DATABASE {} RESET \
                  default_transaction_read_only`, or the same for the role",

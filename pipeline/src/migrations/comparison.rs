@@ -130,7 +130,7 @@ fn difference(
     } else if own_name {
         format!(
             "was applied {}, and {path} was edited since: restore the file as it was, and make \
-             the change in a new one; or go on without it: `--allow edited`",
+             the change in a new one; or go on without it: `stagelink migrate STAGE --allow edited`",
             when(row)
         )
     } else if is_of(&row.name) {
@@ -169,7 +169,7 @@ fn missing(row: &AppliedMigration) -> HistoryProblem {
         migration: row.to_string(),
         advice: format!(
             "was applied {}, and the folder has no such file: bring it back (it may be on a \
-             branch that is not merged, or deleted); or go on without it: `--allow missing`",
+             branch that is not merged, or deleted); or go on without it: `stagelink migrate STAGE --allow missing`",
             when(row)
         ),
     }
@@ -185,7 +185,7 @@ fn older(
         migration: file.to_string(),
         advice: format!(
             "is not applied, and {newest}, which comes after it, is: rename {} to V{}__{}.sql, \
-             unless other databases have it already; or apply it now: `--allow older`",
+             unless other databases have it already; or apply it now: `stagelink migrate STAGE --allow older`",
             file.path(),
             numbers.take(),
             file.name()

@@ -25,7 +25,13 @@ pub(super) fn ensure_text(key: &str, text: Option<&str>) -> Result<(), Mistake> 
 /// line, which may hold a secret, so only the position and the reason are taken.
 pub(super) fn syntax_error(text: &str, error: &toml::de::Error) -> Error {
     let line = line_at(text, error.span().unwrap_or_default());
-    let reason = without_value(error.message());
+    let mut reason = without_value(error.message());
+    if reason == "duplicate key" {
+        let key = error.span().and_then(|span| text.get(span)).map(str::trim);
+        if let Some(key) = key.filter(|key| is_plain_name(key) && !key.is_empty()) {
+            reason = format!("the key `{key}` is there twice: remove one of them");
+        }
+    }
     Error::new(ErrorKind::Settings, format!("line {line}: {reason}"))
 }
 

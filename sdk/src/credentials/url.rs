@@ -9,6 +9,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use self::parts::Parts;
@@ -128,6 +129,38 @@ impl DatabaseUrl {
         &self.database
     }
 
+    /// Returns the text of the URL with its password, for a program that connects by it.
+    pub fn to_secret(&self) -> SecretString {
+        self.text.clone()
+    }
+
+    /// Returns the URL with an option that makes the transactions of its sessions read-only by default, beside
+    /// its own options. A session can undo it, so it stops mistakes alone.
+    ///
+    /// The SDK takes a refused write on such a session for the wish of the URL, and not for a
+    /// sign of a failover: it neither tries again nor asks the provider.
+    #[must_use]
+    pub fn with_read_only_sessions(&self) -> Self {
+        let mut url = self.clone();
+        let options = match &self.options {
+            Some(own) => format!("{own} {READ_ONLY_OPTION}"),
+            None => READ_ONLY_OPTION.to_owned(),
+        };
+        let text = self.text.expose_secret();
+        let separator = if text.contains('?') { '&' } else { '?' };
+        let encoded = utf8_percent_encode(&options, NON_ALPHANUMERIC);
+        // Of two parameters with one name the later counts, in libpq too.
+        url.text = format!("{text}{separator}options={encoded}").into();
+        url.options = Some(options);
+        url
+    }
+
+    /// Returns whether the URL's own options make its sessions read-only, so that a refused write is no
+    /// sign of a failover.
+    pub(crate) fn wants_read_only_sessions(&self) -> bool {
+        self.options.as_deref().is_some_and(is_read_only_option)
+    }
+
     /// Returns whether the URL makes other clients authenticate the server too, as libpq does with
     /// `sslmode=verify-full`, `verify-ca` or `channel_binding=require`. The SDK always does.
     pub fn authenticates_server(&self) -> bool {
@@ -137,6 +170,26 @@ impl DatabaseUrl {
         }
     }
 }
+
+/// Returns whether options for the server make a session's transactions read-only by default. Of several settings the last
+/// one counts.
+fn is_read_only_option(options: &str) -> bool {
+    let mut settings = options.split_whitespace().filter_map(|word| {
+        let setting = word
+            .strip_prefix("--")
+            .or(word.strip_prefix("-c"))
+            .unwrap_or(word);
+        let (name, value) = setting.split_once('=')?;
+        (name.replace('-', "_") == "default_transaction_read_only").then_some(value)
+    });
+    settings.next_back().is_some_and(|value| {
+        ["on", "true", "yes", "1"]
+            .iter()
+            .any(|on| value.eq_ignore_ascii_case(on))
+    })
+}
+
+const READ_ONLY_OPTION: &str = "-c default_transaction_read_only=on";
 
 /// Returns whether a host name is that of a pooler: Neon's, whose proxy offers channel binding
 /// (neon.com/docs/connect/connection-pooling, 2026-02), ends its first label in `-pooler`;

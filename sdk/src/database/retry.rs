@@ -222,13 +222,19 @@ fn later(since: Instant, limit: Duration) -> Instant {
 pub(super) struct OutcomeProbe {
     tap: Tap,
     mark: Checkpoint,
+    /// True if a refused write is what the URL asked for.
+    wants_read_only: bool,
 }
 
 impl OutcomeProbe {
     fn new(client: &Client) -> Self {
         let tap = client.tap().clone();
         let mark = tap.checkpoint();
-        Self { tap, mark }
+        Self {
+            tap,
+            mark,
+            wants_read_only: client.wants_read_only(),
+        }
     }
 
     /// The outcome of all that was sent.
@@ -264,7 +270,7 @@ impl OutcomeProbe {
     /// a standby does, or a prepared statement was outdated.
     pub(super) fn failed_write(&self, retry: &Retry<'_>) -> Option<Error> {
         let refused_write = || {
-            let has_refused = self.tap.has_refused_write_since(&self.mark);
+            let has_refused = !self.wants_read_only && self.tap.has_refused_write_since(&self.mark);
             has_refused.then(|| read_only(retry.pool.stage()))
         };
         self.lost_connection()

@@ -77,6 +77,11 @@ impl Client {
         self.pooled().is_reported_read_only()
     }
 
+    /// Returns whether the URL asked for a read-only session: a refused write says nothing of the server.
+    pub(crate) fn wants_read_only(&self) -> bool {
+        self.pooled().wants_read_only()
+    }
+
     /// Takes note that the report was the answer to a write.
     pub(crate) fn record_read_only(&self) {
         self.pooled().record_read_only();

@@ -206,7 +206,10 @@ async fn make_plan(project: &Path, port: u16, wish: Wish) -> anyhow::Result<(Str
 
 /// Makes the plan of a promotion or rollback, and returns it. Nothing is changed.
 pub(super) async fn look(State(board): State<Arc<BoardState>>, Json(wish): Json<Wish>) -> Response {
-    let actions = &board.actions;
+    let actions = match board.local() {
+        Ok(local) => &local.actions,
+        Err(refused) => return *refused,
+    };
     if actions.is_running() {
         return refusal(StatusCode::CONFLICT, BUSY);
     }
@@ -238,7 +241,10 @@ pub(super) async fn run(
     State(board): State<Arc<BoardState>>,
     UrlPath(id): UrlPath<String>,
 ) -> Response {
-    let actions = &board.actions;
+    let actions = match board.local() {
+        Ok(local) => &local.actions,
+        Err(refused) => return *refused,
+    };
     if actions.is_running() {
         return refusal(StatusCode::CONFLICT, BUSY);
     }
@@ -260,7 +266,11 @@ pub(super) async fn run(
     let board = Arc::clone(&board);
     tokio::spawn(async move {
         tasks
-            .run(move || async move { board.actions.run(shown).await })
+            .run(move || async move {
+                if let Ok(local) = board.local() {
+                    local.actions.run(shown).await;
+                }
+            })
             .await
     });
     StatusCode::ACCEPTED.into_response()

@@ -40,7 +40,11 @@ pub(super) async fn inject(
 ) -> Response {
     let Injection { stage, fault, .. } = injection;
     let duration = injection.duration_ms.map(Duration::from_millis);
-    let injected = board.faults.inject(&stage, fault.clone(), duration).await;
+    let faults = match board.local() {
+        Ok(local) => &local.faults,
+        Err(refused) => return *refused,
+    };
+    let injected = faults.inject(&stage, fault.clone(), duration).await;
     board.stages.look_again().notify_waiters();
     match injected {
         Ok(()) => Json(json!({ "injected": fault.to_string() })).into_response(),
@@ -54,9 +58,13 @@ pub(super) async fn clear(
     Json(clearing): Json<Clearing>,
 ) -> Response {
     let stage = clearing.stage.as_deref();
+    let faults = match board.local() {
+        Ok(local) => &local.faults,
+        Err(refused) => return *refused,
+    };
     let ended = match clearing.thaw {
-        true => board.faults.thaw(stage).await,
-        false => board.faults.clear(stage).await,
+        true => faults.thaw(stage).await,
+        false => faults.clear(stage).await,
     };
     board.stages.look_again().notify_waiters();
     match ended {

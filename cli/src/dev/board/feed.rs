@@ -41,24 +41,39 @@ struct Feed {
     faults: watch::Receiver<Value>,
     build: watch::Receiver<BuildState>,
     action: watch::Receiver<Value>,
+    /// Keeps the channel of actions open where there is none.
+    _no_action: Option<watch::Sender<Value>>,
 }
 
 impl Feed {
     fn new(board: Arc<BoardState>) -> Self {
+        let (action, no_action) = match &board.local {
+            Some(local) => (local.actions.subscribe(), None),
+            None => {
+                let (sender, receiver) = watch::channel(Value::Null);
+                (receiver, Some(sender))
+            }
+        };
         let mut feed = Self {
             waiting: VecDeque::new(),
             requests: board.requests.subscribe(),
             stages: board.stages.subscribe(),
             faults: board.stages.subscribe_faults(),
             build: board.build.clone(),
-            action: board.actions.subscribe(),
+            action,
+            _no_action: no_action,
             board,
         };
         feed.build.mark_changed();
         feed.action.mark_changed();
         feed.faults.mark_changed();
         feed.stages.mark_changed();
-        let about = json!({ "pipeline": feed.board.pipeline });
+        let remote = feed
+            .board
+            .remote
+            .as_ref()
+            .map(|facts| facts.borrow().clone());
+        let about = json!({ "pipeline": feed.board.title, "remote": remote });
         feed.send("about", &about);
         feed.send_kept();
         feed
@@ -118,6 +133,8 @@ impl Feed {
     }
 
     fn send_gap(&mut self) {
+        // What is kept has the changes that still wait; later ones come as they happen.
+        self.requests = self.requests.resubscribe();
         self.send("gap", &Value::Null);
         self.send_kept();
     }
@@ -190,3 +207,111 @@ const LARGEST_BATCH: usize = 250;
 
 /// Spans of a record that the list of requests shows.
 const MOST_SPANS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use futures_util::future::join_all;
+    use stagelink_local::netlify::SiteConfig;
+    use stagelink_local::{FunctionSite, FunctionSiteConfig, send_request};
+    use tokio::sync::Notify;
+    use tokio::task::JoinSet;
+
+    use super::*;
+    use crate::dev::board::Sites;
+    use crate::dev::board::stages::StageWatch;
+    use crate::dev::build_news::BuildNews;
+
+    fn board(
+        site: &FunctionSite,
+        news: &BuildNews,
+    ) -> (Arc<BoardState>, Vec<watch::Sender<Value>>) {
+        let (columns, columns_receiver) = watch::channel(Value::Null);
+        let (faults, faults_receiver) = watch::channel(json!([]));
+        let looks = (columns_receiver, faults_receiver);
+        let state = BoardState {
+            title: "shop".to_owned(),
+            remote: None,
+            sites: Sites::Remote(site.view()),
+            requests: site.requests().clone(),
+            build: news.subscribe(),
+            stages: StageWatch::of_looks(looks.0, looks.1, Arc::new(Notify::new()), JoinSet::new()),
+            local: None,
+        };
+        (Arc::new(state), vec![columns, faults])
+    }
+
+    async fn ask(site: &FunctionSite, count: usize) {
+        for _ in 0..count.div_ceil(20) {
+            let asked = (0..20).map(|_| send_request(site.url(), "GET", "/index.html", &[], ""));
+            for answer in join_all(asked).await {
+                assert_eq!(answer.unwrap().status, 200);
+            }
+        }
+    }
+
+    /// Returns the name of an event, and the ids of the requests in it.
+    fn read(event: &Event) -> (String, BTreeSet<String>) {
+        let text = format!("{event:?}").replace("\\n", "\n").replace('\\', "");
+        let (_, name) = text.split_once("event: ").unwrap();
+        let name = name.lines().next().unwrap_or_default().to_owned();
+        let ids = text.split("\"id\":\"").skip(1);
+        let ids = ids.map(|rest| rest.split('"').next().unwrap_or_default().to_owned());
+        (name, ids.collect())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn page_that_was_too_slow_is_told_of_the_gap_and_gets_the_requests_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("index.html"), "home").unwrap();
+        let config = SiteConfig::load(folder.path()).unwrap();
+        let config = FunctionSiteConfig::new("staging", config);
+        let site = FunctionSite::start(config, |_| ()).await.unwrap();
+        let news = BuildNews::new();
+        let (board, _looks) = board(&site, &news);
+        let mut feed = Feed::new(Arc::clone(&board));
+        feed.waiting.clear();
+        // Each request is two changes, and 4,096 wait for a page that reads none of them.
+        ask(&site, 2_100).await;
+        loop {
+            let (name, _) = read(&feed.next().await.unwrap());
+            if name == "gap" {
+                break;
+            }
+            assert_ne!(name, "requests", "changes after those that were lost");
+        }
+        let mut shown = BTreeSet::new();
+        for event in feed.waiting.drain(..) {
+            let (name, ids) = read(&event);
+            assert_eq!(name, "requests");
+            shown.extend(ids);
+        }
+        let kept: BTreeSet<_> = site
+            .requests()
+            .records()
+            .iter()
+            .map(|of| of.id.clone())
+            .collect();
+        assert_eq!(kept.len(), 2_000);
+        assert_eq!(shown, kept);
+
+        // The feed is whole again: what follows comes once more as it happens.
+        ask(&site, 20).await;
+        let mut new = BTreeSet::new();
+        while new.len() < 20 {
+            let (name, ids) = read(&feed.next().await.unwrap());
+            assert_ne!(name, "gap");
+            new.extend(ids.into_iter().filter(|id| !shown.contains(id)));
+        }
+        // A page that comes again gets all that is kept, before anything else of the requests.
+        let again = Feed::new(board);
+        let first = again
+            .waiting
+            .iter()
+            .map(read)
+            .find(|(name, _)| name == "requests");
+        assert!(first.is_some_and(|(_, ids)| !ids.is_empty()));
+        site.stop().await;
+    }
+}

@@ -18,6 +18,7 @@ mod local_tasks;
 mod page;
 mod redaction;
 mod refusal;
+mod remote_stage;
 mod repeat;
 mod routes;
 mod stages;
@@ -25,9 +26,11 @@ mod stages;
 use std::path::Path;
 use std::sync::Arc;
 
+use axum::http::StatusCode;
+use axum::response::Response;
 use stagelink_local::api::Server;
 use stagelink_local::faults::FaultControl;
-use stagelink_local::{Cloud, ErrorKind, RequestLog, StageSite};
+use stagelink_local::{Cloud, ErrorKind, FunctionSite, FunctionSiteView, RequestLog, StageSite};
 use stagelink_local_postgres::DatabaseAdmin;
 use stagelink_pipeline::SettingsFile;
 use tokio::sync::watch;
@@ -35,9 +38,11 @@ use tokio::sync::watch;
 use self::actions::Actions;
 use self::guard::Guard;
 use self::local_tasks::LocalTasks;
+use self::refusal::refusal;
 use self::stages::StageWatch;
 use super::build_news::{BuildNews, BuildState};
 use crate::local_clouds;
+use crate::remote_facts::RemoteFacts;
 
 /// The running board. Dropping it closes its port.
 pub(super) struct Board {
@@ -57,13 +62,44 @@ pub(super) enum BoardPort {
 
 /// All that the board shows and changes. It is shared by the board's requests.
 struct BoardState {
-    pipeline: String,
-    sites: Vec<StageSite>,
+    title: String,
+    /// The facts of the stage where its database is a real one.
+    remote: Option<watch::Receiver<RemoteFacts>>,
+    sites: Sites,
     requests: RequestLog,
-    faults: FaultControl,
     build: watch::Receiver<BuildState>,
     stages: StageWatch,
+    /// The parts that the page changes: of the local clouds alone.
+    local: Option<LocalParts>,
+}
+
+/// The parts of the local clouds, which a stage with a real database has not.
+struct LocalParts {
+    faults: FaultControl,
     actions: Actions,
+}
+
+/// The sites whose functions get an event again.
+enum Sites {
+    Local(Vec<StageSite>),
+    Remote(FunctionSiteView),
+}
+
+impl BoardState {
+    /// Returns the parts of the local clouds.
+    ///
+    /// # Errors
+    ///
+    /// The refusal of a page that would change a stage with a real database.
+    fn local(&self) -> Result<&LocalParts, Box<Response>> {
+        let refused = || {
+            refusal(
+                StatusCode::CONFLICT,
+                "the stage's database is a real one: nothing here changes it",
+            )
+        };
+        self.local.as_ref().ok_or_else(|| Box::new(refused()))
+    }
 }
 
 impl Board {
@@ -98,14 +134,55 @@ impl Board {
         let guard = Guard::new();
         let token = guard.token().to_owned();
         let state = Arc::new(BoardState {
-            pipeline: cloud.pipeline().to_owned(),
-            sites: cloud.stages().to_vec(),
+            title: cloud.pipeline().to_owned(),
+            remote: None,
+            sites: Sites::Local(cloud.stages().to_vec()),
             requests: cloud.requests().clone(),
-            faults: cloud.faults().clone(),
             build: news.subscribe(),
-            actions: Actions::new(tasks, project, site_port, stages.look_again()),
+            local: Some(LocalParts {
+                faults: cloud.faults().clone(),
+                actions: Actions::new(tasks, project, site_port, stages.look_again()),
+            }),
             stages,
         });
+        Self::serve(port, state, guard, token, stop).await
+    }
+
+    /// Starts the board of a stage whose database is a real one: it shows, and changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the port is taken.
+    pub(super) async fn start_remote(
+        port: BoardPort,
+        site: &FunctionSite,
+        facts: watch::Receiver<RemoteFacts>,
+        news: &BuildNews,
+    ) -> anyhow::Result<Self> {
+        let (_, stop) = LocalTasks::new();
+        let guard = Guard::new();
+        let token = guard.token().to_owned();
+        let view = site.view();
+        let title = facts.borrow().app.clone();
+        let state = Arc::new(BoardState {
+            title,
+            remote: Some(facts.clone()),
+            sites: Sites::Remote(view.clone()),
+            requests: site.requests().clone(),
+            build: news.subscribe(),
+            stages: remote_stage::watch(view, site.url().to_owned(), facts, news.subscribe()),
+            local: None,
+        });
+        Self::serve(port, state, guard, token, stop).await
+    }
+
+    async fn serve(
+        port: BoardPort,
+        state: Arc<BoardState>,
+        guard: Guard,
+        token: String,
+        stop: watch::Sender<()>,
+    ) -> anyhow::Result<Self> {
         let routes = routes::of(state, guard);
         let server = match port {
             BoardPort::Exactly(port) => Server::start(port, routes).await?,

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde_json::json;
 use stagelink_local::{RequestRecord, Trigger};
 
-use super::BoardState;
 use super::refusal::refusal;
+use super::{BoardState, Sites};
 
 /// The body of a request to send an event again.
 #[derive(Deserialize)]
@@ -36,8 +36,14 @@ pub(super) async fn repeat(
             "it may write: confirm that it is sent again",
         );
     }
-    let site = board.sites.iter().find(|site| site.name() == record.stage);
-    match site.and_then(|site| site.repeat(&record)) {
+    let repeated = match &board.sites {
+        Sites::Local(sites) => {
+            let site = sites.iter().find(|site| site.name() == record.stage);
+            site.and_then(|site| site.repeat(&record))
+        }
+        Sites::Remote(site) => site.repeat(&record),
+    };
+    match repeated {
         Some(id) => (StatusCode::ACCEPTED, Json(json!({ "id": id }))).into_response(),
         None => refusal(
             StatusCode::CONFLICT,

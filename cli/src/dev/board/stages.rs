@@ -118,6 +118,21 @@ impl StageWatch {
         }
     }
 
+    /// Makes a watch whose columns another look sends.
+    pub(super) fn of_looks(
+        columns: watch::Receiver<Value>,
+        faults: watch::Receiver<Value>,
+        look_again: Arc<Notify>,
+        looks: JoinSet<()>,
+    ) -> Self {
+        Self {
+            columns,
+            faults,
+            look_again,
+            _looks: looks,
+        }
+    }
+
     /// Returns the columns from now on. The looks go on while the receiver is held.
     pub(super) fn subscribe(&self) -> watch::Receiver<Value> {
         let receiver = self.columns.clone();
@@ -252,7 +267,7 @@ impl StatusLook {
 }
 
 /// Sends a value if it differs from the last one, and returns whether it does.
-fn send_change(sender: &watch::Sender<Value>, value: Value) -> bool {
+pub(super) fn send_change(sender: &watch::Sender<Value>, value: Value) -> bool {
     sender.send_if_modified(|last| {
         let is_new = *last != value;
         *last = value;
@@ -279,7 +294,7 @@ fn missing_stages(file: Option<&SettingsFile>) -> Vec<MissingStage> {
     missing.collect()
 }
 
-const QUICK_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const QUICK_INTERVAL: Duration = Duration::from_secs(1);
 
 const STATUS_INTERVAL: Duration = Duration::from_secs(10);
 

@@ -5,11 +5,15 @@ use serde_json::{Value, json};
 use stagelink_local::RequestRecord;
 use stagelink_local::lambda::{LogLine, LogStream};
 
+use super::RequestStyle;
 use crate::output::json_line;
 
 /// Returns a finished request with its log lines.
-pub(super) fn request(record: &RequestRecord) -> String {
+pub(super) fn request(record: &RequestRecord, style: RequestStyle) -> String {
     let mut object = json!({ "type": "request" });
+    if style.is_remote {
+        object["is_remote"] = true.into();
+    }
     if let (Value::Object(object), Value::Object(record)) = (&mut object, record.to_json()) {
         object.extend(record);
     }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use stagelink_local::lambda::LogLine;
-use stagelink_local::{Cloud, RequestEvent, RequestRecord};
+use stagelink_local::{RequestEvent, RequestLog, RequestRecord};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::oneshot;
@@ -18,6 +18,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::output::LineOutput;
+use self::text::Columns;
 
 /// The form in which requests are shown.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,8 @@ pub(super) struct RequestStyle {
     pub(super) json: bool,
     /// Shows the lines of the runtime and of the SDK, too.
     pub(super) noise: bool,
+    /// The stage's database is a real one, which each line says.
+    pub(super) is_remote: bool,
 }
 
 /// Shows the requests in the background until it is stopped.
@@ -38,6 +41,7 @@ pub(super) struct RequestPrinter {
 /// The state of the lines: which requests run, and what their functions logged so far.
 struct Lines {
     style: RequestStyle,
+    columns: Columns,
     output: LineOutput,
     running: BTreeMap<String, Running>,
 }
@@ -52,13 +56,14 @@ struct Running {
 }
 
 impl RequestPrinter {
-    /// Shows the requests from now on.
-    pub(super) fn start(cloud: &Cloud, style: RequestStyle) -> Self {
-        let events = cloud.requests().subscribe();
+    /// Shows the requests from now on. `stages` are the names of the stages.
+    pub(super) fn start(requests: &RequestLog, style: RequestStyle, stages: &[&str]) -> Self {
+        let events = requests.subscribe();
+        let columns = Columns::of(stages, style);
         let (stop, stopped) = oneshot::channel();
         Self {
             stop,
-            task: tokio::spawn(show(events, stopped, style)),
+            task: tokio::spawn(show(events, stopped, style, columns)),
         }
     }
 
@@ -74,9 +79,11 @@ async fn show(
     mut events: Receiver<RequestEvent>,
     mut stopped: oneshot::Receiver<()>,
     style: RequestStyle,
+    columns: Columns,
 ) {
     let mut lines = Lines {
         style,
+        columns,
         output: LineOutput::start(style.json),
         running: BTreeMap::new(),
     };
@@ -145,10 +152,10 @@ impl Lines {
     fn show_finished(&mut self, record: &RequestRecord) {
         let running = self.running.remove(&record.id);
         if self.style.json {
-            self.output.line(json::request(record));
+            self.output.line(json::request(record, self.style));
             return;
         }
-        self.output.line(text::request(record));
+        self.output.line(text::request(record, self.columns));
         if let Some(line) = text::opened_connection(record) {
             self.output.line(line);
         }
@@ -173,7 +180,8 @@ impl Lines {
                 continue;
             }
             running.is_shown = true;
-            self.output.line(text::running(&running.record));
+            self.output
+                .line(text::running(&running.record, self.columns));
             for line in running.lines.drain(..) {
                 self.output.line(text::log_line(&line, self.style));
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use console::{Style, StyledObject, style};
+use console::{Style, StyledObject, measure_text_width, style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use stagelink::one_line;
@@ -12,9 +12,37 @@ use stagelink_local::{RequestRecord, Trigger};
 use super::{RequestStyle, noise};
 use crate::output::log_line as escaped_log_line;
 
+/// The widths of the columns that differ from project to project.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Columns {
+    stage: usize,
+    is_remote: bool,
+}
+
+impl Columns {
+    pub(super) fn of(stages: &[&str], style: RequestStyle) -> Self {
+        let widths = stages.iter().map(|name| measure_text_width(name));
+        let mark = if style.is_remote { REMOTE.len() } else { 0 };
+        Self {
+            stage: widths.max().unwrap_or_default() + mark,
+            is_remote: style.is_remote,
+        }
+    }
+
+    /// Returns the name of a stage, with a mark where its database is a real one.
+    fn stage(self, name: &str) -> String {
+        let mark = if self.is_remote { REMOTE } else { "" };
+        let name = format!("{}{mark}", one_line(name));
+        format!("{name:<width$}", width = self.stage)
+    }
+}
+
+/// The mark of a stage whose database is a real one.
+const REMOTE: &str = " (remote)";
+
 /// Returns the line of a finished request: time, stage, method, path, status, time, cold or warm,
 /// time with the database, short id.
-pub(super) fn request(record: &RequestRecord) -> String {
+pub(super) fn request(record: &RequestRecord, columns: Columns) -> String {
     let status = match record.status {
         Some(status) => status_style(status).apply_to(status.to_string()),
         // An invocation without HTTP, such as that of a schedule.
@@ -29,7 +57,7 @@ pub(super) fn request(record: &RequestRecord) -> String {
             .apply_to("gone".to_owned()),
     };
     let duration = record.duration.map(milliseconds).unwrap_or_default();
-    let mut line = format!("{} {status} {duration:>9}", beginning(record));
+    let mut line = format!("{} {status} {duration:>9}", beginning(record, columns));
     if let Some(start) = record.start {
         line.push_str(&format!("  {}", temperature(start)));
     }
@@ -47,9 +75,9 @@ pub(super) fn request(record: &RequestRecord) -> String {
 }
 
 /// Returns the line of a request that runs for long.
-pub(super) fn running(record: &RequestRecord) -> String {
+pub(super) fn running(record: &RequestRecord, columns: Columns) -> String {
     let id = dim(record.short_id().to_owned());
-    format!("{} … it runs  {id}", beginning(record))
+    format!("{} … it runs  {id}", beginning(record, columns))
 }
 
 /// Returns the line about the connection that a request opened, if it did.
@@ -93,11 +121,13 @@ fn own_text(line: &LogLine, style: RequestStyle) -> String {
 }
 
 /// Returns time, stage, method and path.
-fn beginning(record: &RequestRecord) -> String {
+fn beginning(record: &RequestRecord, columns: Columns) -> String {
     let time = dim(clock_time(record.time));
-    let stage = style(one_line(&record.stage).to_string())
-        .cyan()
-        .for_stderr();
+    let stage = columns.stage(&record.stage);
+    let stage = match columns.is_remote {
+        true => style(stage).magenta().bold().for_stderr(),
+        false => style(stage).cyan().for_stderr(),
+    };
     let method = match record.trigger {
         Trigger::Schedule => "clock".to_owned(),
         Trigger::Invoke => "invoke".to_owned(),
@@ -116,10 +146,13 @@ fn clock_time(time: Timestamp) -> String {
 
 fn temperature(start: InstanceStart) -> StyledObject<String> {
     match start {
-        InstanceStart::Cold { init } => style(format!("cold {}", milliseconds(init)))
-            .blue()
-            .for_stderr(),
-        _ => dim("warm".to_owned()),
+        // As wide as most of those of a cold start, so that what follows is in a column.
+        InstanceStart::Cold { init } => {
+            style(format!("{:<11}", format!("cold {}", milliseconds(init))))
+                .blue()
+                .for_stderr()
+        }
+        _ => dim(format!("{:<11}", "warm")),
     }
 }
 
@@ -164,3 +197,22 @@ fn dim(text: String) -> StyledObject<String> {
 
 /// The place of the time, beneath which a request's other lines begin.
 const INDENT: &str = "         ";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_are_a_column_and_a_real_one_is_marked() {
+        let style = |is_remote| RequestStyle {
+            json: false,
+            noise: false,
+            is_remote,
+        };
+        let local = Columns::of(&["qa", "production"], style(false));
+        assert_eq!(local.stage("qa"), "qa        ");
+        assert_eq!(local.stage("production"), "production");
+        let remote = Columns::of(&["qa"], style(true));
+        assert_eq!(remote.stage("qa"), "qa (remote)");
+    }
+}

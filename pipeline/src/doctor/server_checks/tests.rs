@@ -41,6 +41,19 @@ fn follower_and_read_only_database_take_no_writes() {
 }
 
 #[test]
+fn local_database_takes_writes_again_when_its_fault_is_ended() {
+    let facts = ConnectionFacts {
+        is_read_only: true,
+        options: " --local".to_owned(),
+        ..connection()
+    };
+    let verdict = judge_follower(&facts, None);
+    let advice = &verdict.findings()[0].advice;
+    assert!(advice.contains("`stagelink fault clear`"), "{advice}");
+    assert!(!advice.contains("ALTER DATABASE"), "{advice}");
+}
+
+#[test]
 fn connections_are_judged_by_the_limit_that_is_met_first() {
     let limits = |role, database, server_limit, sessions| ServerFacts {
         role_limit: role,

@@ -50,6 +50,43 @@ fn every_part_is_percent_decoded() {
 }
 
 #[test]
+fn read_only_sessions_are_wanted_beside_the_urls_own_options() {
+    for (url, options) in [
+        ("postgres://u:p@h/d", "-c default_transaction_read_only=on"),
+        (
+            "postgres://u:p@h/d?sslmode=require&options=-c%20search_path%3Da",
+            "-c search_path=a -c default_transaction_read_only=on",
+        ),
+        (
+            "postgres://u:p@h/d?options=--default-transaction-read-only%3Doff",
+            "--default-transaction-read-only=off -c default_transaction_read_only=on",
+        ),
+    ] {
+        let own = parse(url);
+        assert!(!own.wants_read_only_sessions(), "{url}");
+        let asked = own.with_read_only_sessions();
+        // What another program reads in the text is what the SDK sends.
+        for url in [&asked, &parse(asked.to_secret().expose_secret())] {
+            assert_eq!(url.options.as_deref(), Some(options));
+            assert!(url.wants_read_only_sessions());
+            assert_eq!((url.host(), url.password.expose_secret()), ("h", &b"p"[..]));
+        }
+    }
+    for text in [
+        "-cdefault_transaction_read_only=TRUE",
+        "--default-transaction-read-only=1",
+    ] {
+        assert!(is_read_only_option(text), "{text}");
+    }
+    for text in [
+        "-c search_path=on",
+        "-c default_transaction_read_only=on -c default_transaction_read_only=off",
+    ] {
+        assert!(!is_read_only_option(text), "{text}");
+    }
+}
+
+#[test]
 fn pasted_url_is_kept_without_what_surrounded_it() {
     for text in [
         "psql 'postgresql://u:p%40@h:6543/d?sslmode=require'",

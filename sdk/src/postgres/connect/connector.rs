@@ -72,6 +72,8 @@ pub(in crate::postgres) struct ServerInfo {
     pub(in crate::postgres) direct_tls: bool,
     /// True if the server reported that it takes no writes.
     pub(in crate::postgres) is_read_only: bool,
+    /// True if the URL itself asks for read-only sessions.
+    pub(in crate::postgres) wants_read_only: bool,
     /// True if the session is a pooler's, whose server changes with each transaction.
     pub(in crate::postgres) is_pooled: bool,
     /// Time that the TCP connection took to open: about one round trip.

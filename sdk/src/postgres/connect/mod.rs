@@ -292,6 +292,7 @@ impl<'a> ConnectAttempt<'a> {
                 mark,
                 direct_tls,
                 is_read_only: reports.is_standby || reports.is_read_only,
+                wants_read_only: self.url.wants_read_only_sessions(),
                 is_pooled,
                 round_trip: tcp.round_trip,
                 server_version: reports.server_version,

@@ -53,6 +53,7 @@ pub(in crate::postgres) struct PooledConnection {
     is_first_loan: bool,
     /// Reported by the server at the start of the session.
     is_read_only: bool,
+    wants_read_only: bool,
     rest: RestTimes,
     is_pooled: bool,
     round_trip: Duration,
@@ -117,6 +118,7 @@ impl PooledConnection {
             headroom_checked_at: None,
             is_first_loan: true,
             is_read_only: info.is_read_only,
+            wants_read_only: info.wants_read_only,
             is_pooled: info.is_pooled,
             round_trip: info.round_trip,
             loan: loans.add(opened_at),
@@ -151,7 +153,12 @@ impl PooledConnection {
     /// Returns whether the server reported, just now and unasked, that it refuses writes. That
     /// may change, so it counts for the first loan alone.
     pub(in crate::postgres) fn is_reported_read_only(&self) -> bool {
-        self.is_first_loan && self.is_read_only
+        self.is_first_loan && self.is_read_only && !self.wants_read_only
+    }
+
+    /// Returns whether the URL asked for a read-only session: a refused write says nothing of the server.
+    pub(in crate::postgres) fn wants_read_only(&self) -> bool {
+        self.wants_read_only
     }
 
     /// Takes note that the report was the answer to a write.
@@ -196,7 +203,7 @@ impl PooledConnection {
         self.record_failed_reset();
         self.send_params_of_unused_session();
         let state = self.report();
-        if state.has_refused_write {
+        if state.has_refused_write && !self.wants_read_only {
             self.record_refused_write();
         }
         state

@@ -25,6 +25,17 @@ function showState(state) {
   wasLive ||= state === "live";
 }
 
+let isRemote = false;
+
+/** Shows what the board is of. Nothing of a stage with a real database is changed here. */
+function showAbout({ pipeline, remote }) {
+  isRemote = remote != null;
+  say(byId("pipeline"), pipeline);
+  byId("remote").hidden = !isRemote;
+  byId("local-faults").hidden = isRemote;
+  if (isRemote) say(byId("remote-stage"), `${remote.stage}: ${remote.access}`);
+}
+
 function showBuild(build) {
   const phases = {
     served: `the last build is served since ${clock(build.since)}`,
@@ -39,10 +50,10 @@ function showBuild(build) {
 }
 
 listen({
-  about: (about) => say(byId("pipeline"), about.pipeline),
+  about: showAbout,
   stages: (board) => {
     showStages(board);
-    showFaultForm(board.stages);
+    if (!isRemote) showFaultForm(board.stages);
   },
   requests: (records) => {
     showRequests(records);

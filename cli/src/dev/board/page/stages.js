@@ -24,6 +24,7 @@ export function showStages(board) {
 
 function heading(stage) {
   const title = el("h3", { id: `stage-${stage.name}` }, stage.name);
+  if (stage.remote) title.append(" ", el("span", { class: "kind" }, "remote"));
   if (stage.kind !== stage.name) title.append(" ", el("span", { class: "kind" }, `of kind ${stage.kind}`));
   return title;
 }
@@ -31,6 +32,16 @@ function heading(stage) {
 function missingColumn(stage) {
   return el("article", { class: "stage missing", "aria-labelledby": `stage-${stage.name}` },
     heading(stage), el("p", { class: "quiet" }, stage.reason));
+}
+
+/** The lines of a stage whose database is a real one: what the look-ups for its functions found. */
+function remoteFacts({ remote }) {
+  return [
+    ["database", `${remote.database} on ${remote.server}`, remote.version && `Postgres ${remote.version}`],
+    ["access", remote.is_proved ? "read-only" : "guarded", remote.access, !remote.is_proved],
+    ["proof", remote.server_auth, "what the server showed at a login"],
+    ["credentials", `generation ${remote.generation}`, `${remote.origin}, role ${remote.role}, since ${clock(remote.since)}`],
+  ];
 }
 
 function newColumn(stage, all) {
@@ -47,6 +58,16 @@ function newColumn(stage, all) {
   };
   const site = el("a", { href: stage.url, target: "_blank", rel: "noopener" }, stage.url);
   list.append(el("dt", {}, "site"), el("dd", {}, site));
+  if (stage.remote) {
+    const show = { app: fact("app"), code: fact("code") };
+    const facts = remoteFacts(stage).map(([name]) => fact(name));
+    columns.set(stage.name, (now) => {
+      showCode(show, now);
+      remoteFacts(now).forEach(([, text, ...more], number) => facts[number](text, ...more));
+    });
+    return el("article", { class: `stage ${stage.kind} remote`, "aria-labelledby": `stage-${stage.name}` },
+      heading(stage), list);
+  }
   const show = {
     app: fact("app"),
     code: fact("code"),
@@ -83,11 +104,15 @@ function found(lookup, known) {
   return [lookup.state === "absent" ? "none" : "not known", lookup.reason, lookup.state !== "absent"];
 }
 
-function fill(show, stage, meter, bar) {
-  const { status, database } = stage;
+function showCode(show, stage) {
   show.app(stage.app);
   show.code("the build of this folder",
     `${stage.functions.join(", ")}; since ${clock(stage.served_since)}, in ${count(stage.instances, "instance")}`);
+}
+
+function fill(show, stage, meter, bar) {
+  const { status, database } = stage;
+  showCode(show, stage);
   show.deploy(...found(status?.code, (deploy) => [
     (deploy.commit ?? deploy.digest?.value ?? deploy.id).slice(0, 12),
     [deploy.title, deploy.since && `since ${clock(deploy.since)}`].filter(Boolean).join(", "),
