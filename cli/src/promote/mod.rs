@@ -152,6 +152,7 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
     request.migration_options = migration_options;
     request.project = root;
     request.test_limit = Duration::from_secs(options.test_limit);
+    request.ready_limit = Duration::from_secs(options.ready_limit);
     request.paths = file
         .map(|file| file.tested_paths().to_vec())
         .unwrap_or_default();

@@ -32,6 +32,8 @@ pub struct Fault {
     /// Method and path pattern.
     route: Option<(String, String)>,
     remaining: Option<u32>,
+    /// Matching requests that pass before the first one that fails.
+    passing: u32,
 }
 
 /// The failure of a request.
@@ -94,6 +96,7 @@ impl Fault {
             failure,
             route: None,
             remaining: None,
+            passing: 0,
         }
     }
 
@@ -104,6 +107,11 @@ impl Fault {
             route: Some((method.to_ascii_uppercase(), path.to_owned())),
             ..self
         }
+    }
+
+    /// Lets as many matching requests pass before the first one that fails.
+    pub fn after(self, passing: u32) -> Self {
+        Self { passing, ..self }
     }
 
     /// Limits the fault to the next `times` matching requests.
@@ -151,8 +159,15 @@ impl Faults {
     /// Returns the failure for a request, if a rule matches, and counts the request for that rule.
     pub(super) fn next_failure(&mut self, method: &Method, path: &str) -> Option<Failure> {
         self.rules.retain(|(_, fault)| fault.remaining != Some(0));
-        let mut rules = self.rules.iter_mut().map(|(_, fault)| fault);
-        let fault = rules.find(|fault| fault.matches(method, path))?;
+        let rules = self.rules.iter_mut().map(|(_, fault)| fault);
+        let mut matching = rules.filter(|fault| fault.matches(method, path));
+        let fault = matching.find_map(|fault| match fault.passing.checked_sub(1) {
+            Some(passing) => {
+                fault.passing = passing;
+                None
+            }
+            None => Some(fault),
+        })?;
         if let Some(remaining) = &mut fault.remaining {
             *remaining -= 1;
         }
@@ -352,6 +367,16 @@ mod tests {
         );
         faults.clear();
         assert_eq!(faults.next_failure(&Method::GET, "/a"), None);
+    }
+
+    #[test]
+    fn fault_of_a_later_request_lets_those_before_it_pass() {
+        let mut faults = Faults::default();
+        faults.inject(Fault::new(Failure::Hang).after(2).times(1));
+        let next: Vec<_> = (0..4)
+            .map(|_| faults.next_failure(&Method::GET, "/a").is_some())
+            .collect();
+        assert_eq!(next, [false, false, true, false]);
     }
 
     #[test]

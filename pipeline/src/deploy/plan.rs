@@ -47,7 +47,8 @@ impl DeployTarget {
     pub async fn find(request: DeployRequest) -> Result<Self, Error> {
         let stage = request.stage;
         let branch = branch_of(&request)?;
-        let site = Site::find(&request.access, &request.site, true).await?;
+        let mut site = Site::find(&request.access, &request.site, true).await?;
+        site.set_ready_limit(request.ready_limit);
         ensure_stage(&site, &request.context, stage).await?;
         let previous = match branch {
             // It is of interest alone: no failure of this look-up stops a deploy.

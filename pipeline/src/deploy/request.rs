@@ -7,7 +7,7 @@ use stagelink::{Database, Stage};
 
 use crate::api::ApiAccess;
 use crate::migrations::{MigrationFolder, MigrationOptions};
-use crate::netlify::DeployContext;
+use crate::netlify::{DeployContext, READY_LIMIT};
 
 /// A built project, and the stage that it is deployed to.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub struct DeployRequest {
     /// The time limit of the test of the deploy, in which its functions say what they run; `None` where it
     /// is not tested.
     pub test_limit: Option<Duration>,
+    /// The time in which Netlify has to make the deploy ready.
+    pub ready_limit: Duration,
 }
 
 impl DeployRequest {
@@ -63,6 +65,7 @@ impl DeployRequest {
             is_dirty: None,
             allows_dirty: false,
             test_limit: Some(TEST_LIMIT),
+            ready_limit: READY_LIMIT,
         }
     }
 }

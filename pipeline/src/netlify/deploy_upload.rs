@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -214,7 +215,12 @@ impl Site {
         }
     }
 
-    /// Waits until a deploy is ready, for 20 minutes at most.
+    /// Sets the time within which a deploy has to be ready, in place of 20 minutes.
+    pub(crate) fn set_ready_limit(&mut self, limit: Duration) {
+        self.pace.limit = limit;
+    }
+
+    /// Waits until a deploy is ready.
     ///
     /// # Errors
     ///

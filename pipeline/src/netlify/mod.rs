@@ -38,6 +38,7 @@ pub use self::deploy_event::DeployEvent;
 #[allow(unused_imports)]
 pub(crate) use self::deploy_upload::DeployVariable;
 pub(crate) use self::function_variable::{FunctionVariable, function_variables};
+pub(crate) use self::persistence::READY_LIMIT;
 pub(crate) use self::variable::{Variable, VariableJson, VariableValue};
 
 /// A site, with the client that reads and changes its variables.

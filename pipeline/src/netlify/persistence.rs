@@ -32,7 +32,7 @@ impl Default for Pace {
             // Netlify takes three deploys a minute.
             longest_pause: Duration::from_secs(120),
             poll: Duration::from_secs(1),
-            limit: Duration::from_secs(20 * 60),
+            limit: READY_LIMIT,
         }
     }
 }
@@ -114,6 +114,9 @@ pub(super) async fn send(
         }
     }
 }
+
+/// The time within which a deploy has to be ready, as netlify-cli has it.
+pub(crate) const READY_LIMIT: Duration = Duration::from_secs(20 * 60);
 
 /// The header by which netlify-cli tells the number of a repeated upload.
 const RETRY_COUNT: HeaderName = HeaderName::from_static("x-nf-retry-count");

@@ -71,7 +71,8 @@ impl PromotionPlan {
     pub async fn make(request: &PromotionRequest) -> Result<Self, Error> {
         let (from, to) = (request.from, request.to);
         let visitor = Visitor::new()?;
-        let site = Site::find(&request.access, &request.site, true).await?;
+        let mut site = Site::find(&request.access, &request.site, true).await?;
+        site.set_ready_limit(request.ready_limit);
         if site.refuses_api_deploys() == Some(true) {
             return Err(Error::new(
                 ErrorKind::Promotion,

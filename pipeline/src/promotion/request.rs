@@ -10,6 +10,7 @@ use stagelink::{Database, Stage};
 
 use crate::api::ApiAccess;
 use crate::migrations::{MigrationFolder, MigrationOptions};
+use crate::netlify::READY_LIMIT;
 use crate::settings_file::TestedPath;
 
 /// The request of a promotion on Netlify.
@@ -40,14 +41,16 @@ pub struct PromotionRequest {
     pub paths: Vec<TestedPath>,
     /// The time in which the deploy has to pass its tests, at each of its addresses.
     pub test_limit: Duration,
+    /// The time in which Netlify has to make the new deploy ready.
+    pub ready_limit: Duration,
     /// The person or job, as `user@host`.
     pub by: String,
 }
 
 impl PromotionRequest {
     /// Makes a request: the source with its branch, the target, the site with the access to its API,
-    /// and the target's database. There are no migrations and no tested paths, and the time limit of a
-    /// test is a minute.
+    /// and the target's database. There are no migrations and no tested paths, the time limit of a
+    /// test is a minute, and Netlify has 20 minutes to make the deploy ready.
     pub fn new(
         (from, from_branch): (Stage, String),
         to: Stage,
@@ -68,6 +71,7 @@ impl PromotionRequest {
             project: PathBuf::from("."),
             paths: Vec::new(),
             test_limit: TEST_LIMIT,
+            ready_limit: READY_LIMIT,
             by: String::new(),
         }
     }

@@ -1,30 +1,12 @@
 //! A promotion whose calls fail: what was done is taken back, or the next run goes on.
 
-use stagelink_local::api::{Failure, Fault};
+use axum::http::Method;
+use stagelink_local::api::{Control, Failure, Fault};
+use stagelink_pipeline::PromotionStep;
 
-use super::Shop;
-
-/// The calls of a promotion, and the failure that each one is given: an answer that stays, or a
-/// connection that ends although the call had its effect.
-const CALLS: [(&str, &str, Failure); 9] = [
-    ("GET", "/api/v1/sites/*", REFUSED),
-    ("POST", "/api/v1/deploys/*/lock", REFUSED),
-    ("POST", "/api/v1/sites/*/deploys", REFUSED),
-    (
-        "POST",
-        "/api/v1/sites/*/deploys",
-        Failure::DisconnectAfterwards,
-    ),
-    ("PUT", "/api/v1/sites/*/deploys/*", REFUSED),
-    ("GET", "/api/v1/sites/*/deploys/*", REFUSED),
-    ("POST", "/api/v1/sites/*/deploys/*/restore", REFUSED),
-    (
-        "POST",
-        "/api/v1/sites/*/deploys/*/restore",
-        Failure::DisconnectAfterwards,
-    ),
-    ("POST", "/api/v1/deploys/*/unlock", REFUSED),
-];
+use super::kills::kill_in;
+use super::{SITE, Shop};
+use crate::status::Run;
 
 /// It is not tried again, so the test does not take the time of the pauses.
 const REFUSED: Failure = Failure::Status {
@@ -32,50 +14,192 @@ const REFUSED: Failure = Failure::Status {
     retry_after: None,
 };
 
-/// Makes sure that the stage runs the artifact of before or that of the promotion, as a whole.
-async fn ensure_whole(shop: &Shop, before: &str, artifact: &str, what: &str) -> bool {
-    let live = Shop::artifact_of(&shop.published());
-    assert!([before, artifact].contains(&&*live), "{what}: {live}");
-    live == artifact
+const RESTORE: &str = "/api/v1/sites/*/deploys/*/restore";
+
+fn control(shop: &Shop) -> Control {
+    shop.project.netlify.control().clone()
+}
+
+/// Promotes once more what staging runs.
+async fn promote_again(shop: &Shop, more: &[&str]) -> Run {
+    let words = ["promote", "--yes", "--again", "--json"];
+    shop.run(&[&words, more].concat()).await
+}
+
+/// Makes sure that a stage is as before a run that failed, or that the next run goes on. A run that did
+/// not fail has promoted.
+async fn ensure_whole(shop: &Shop, before: &str, run: &Run, what: &str) {
+    let leases = "SELECT count(*) FROM stagelink_leases";
+    if run.code != Some(0) && shop.production_count(leases).await == 0 {
+        assert_eq!(shop.published().id, before, "{what}: {}", run.errors);
+    } else if run.code != Some(0) {
+        shop.expire_leases().await;
+        let again = promote_again(shop, &[]).await;
+        let errors = format!("{what}: {}\nbefore: {}", again.errors, run.errors);
+        assert_eq!(again.code, Some(0), "{errors}");
+        assert_ne!(shop.published().id, before, "{errors}");
+    } else {
+        assert_ne!(shop.published().id, before, "{what}");
+    }
+    assert!(!shop.is_locked(), "{what}: {}", run.errors);
+    // None is left that was never live.
+    let live = shop.project.netlify.publications(SITE);
+    for deploy in shop.production_deploys() {
+        assert!(live.contains(&deploy.id), "{what}: {}", run.errors);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
+async fn each_call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
     let shop = Shop::new().await;
-    for (number, (method, path, failure)) in CALLS.into_iter().enumerate() {
-        let what = format!("{method} {path}: {failure:?}");
-        let before = Shop::artifact_of(&shop.published());
-        let artifact = shop.deploy_next(&format!("fault {number}"), None).await;
-        let control = shop.project.netlify.control();
-        let fault = Fault::new(failure).on(method, path);
-        control.inject(match failure {
-            REFUSED => fault,
-            _ => fault.times(1),
-        });
-        let run = shop.promote().await;
-        control.clear_faults();
-        let is_live = ensure_whole(&shop, &before, &artifact, &what).await;
-        if run.code == Some(0) {
-            assert!(is_live, "{what}");
-            continue;
+    let control = control(&shop);
+    // So that the programs are uploaded, too.
+    shop.project.netlify.set_forgets_functions(true);
+    shop.deploy_next("two", None).await;
+    control.clear_requests();
+    promote_again(&shop, &[]).await.succeeds();
+    let calls = control.requests();
+    let changes = calls.iter().filter(|call| call.method != Method::GET);
+    assert_eq!(changes.count(), 7, "{calls:?}");
+    for (number, call) in calls.iter().enumerate() {
+        // A change may also have its effect, and its answer be lost.
+        let failures: &[_] = match call.method {
+            Method::GET => &[REFUSED],
+            _ => &[REFUSED, Failure::DisconnectAfterwards],
+        };
+        for failure in failures {
+            let what = format!("{number}: {} {}: {failure:?}", call.method, call.path);
+            let before = shop.published().id;
+            control.clear_requests();
+            control.inject(Fault::new(*failure).after(position(number)).times(1));
+            let run = promote_again(&shop, &[]).await;
+            control.clear_faults();
+            assert!(
+                control.requests().len() > number,
+                "{what}: it was not called"
+            );
+            ensure_whole(&shop, &before, &run, &what).await;
         }
-        shop.expire_leases().await;
-        let again = shop.run(&["promote", "--yes", "--again", "--json"]).await;
-        assert_eq!(
-            again.code,
-            Some(0),
-            "{what}: {}\nbefore: {}",
-            again.errors,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_call_that_takes_a_promotion_back_and_fails_is_made_again() {
+    let shop = Shop::new().await;
+    let control = control(&shop);
+    let unpublished = || Fault::new(REFUSED).on("POST", RESTORE).times(1);
+    control.clear_requests();
+    control.inject(unpublished());
+    let run = promote_again(&shop, &[]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    let calls = control.requests();
+    let published = calls
+        .iter()
+        .position(|call| call.path.ends_with("/restore"));
+    let first = published.expect("a call") + 1;
+    for (number, call) in calls.iter().enumerate().skip(first) {
+        let what = format!("{number}: {} {}", call.method, call.path);
+        let before = shop.published().id;
+        control.inject(Fault::new(REFUSED).after(position(number)).times(1));
+        control.inject(unpublished());
+        let run = promote_again(&shop, &[]).await;
+        control.clear_faults();
+        assert_eq!(run.code, Some(1), "{what}");
+        ensure_whole(&shop, &before, &run, &what).await;
+    }
+    let changes = calls[first..]
+        .iter()
+        .filter(|call| call.method != Method::GET);
+    let changes: Vec<_> = changes.map(|call| call.method.as_str()).collect();
+    assert_eq!(
+        changes,
+        ["DELETE", "POST"],
+        "the deploy is deleted before the lock goes"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_that_never_gets_ready_is_cancelled_and_deleted() {
+    let shop = Shop::new().await;
+    let (control, netlify) = (control(&shop), &shop.project.netlify);
+    let before = shop.published().id;
+    for refused in [
+        None,
+        Some(("POST", "/api/v1/deploys/*/cancel")),
+        Some(("DELETE", "/api/v1/deploys/*")),
+    ] {
+        netlify.set_holds_deploys(true);
+        if let Some((method, path)) = refused {
+            control.inject(Fault::new(REFUSED).on(method, path));
+        }
+        let run = promote_again(&shop, &["--ready-limit", "1"]).await;
+        assert_eq!(run.code, Some(1), "{refused:?}");
+        assert!(
+            run.errors.contains("has not finished the deploy"),
+            "{}",
             run.errors
         );
-        assert!(
-            ensure_whole(&shop, &before, &artifact, &what).await,
-            "{what}"
-        );
-        assert!(!shop.is_locked(), "{what}");
+        control.clear_faults();
+        if refused.is_none() {
+            assert_eq!(
+                (shop.published().id, shop.is_locked()),
+                (before.clone(), false)
+            );
+            assert_eq!(shop.production_deploys().len(), 1, "it was deleted");
+        } else {
+            let told = "`stagelink promote --to production --abort`";
+            assert!(run.errors.contains(told), "{refused:?}: {}", run.errors);
+            shop.run(&["promote", "--abort"]).await.succeeds();
+            assert_eq!(
+                (shop.published().id, shop.is_locked()),
+                (before.clone(), false)
+            );
+            assert_eq!(shop.production_deploys().len(), 1, "{refused:?}");
+        }
+        netlify.set_holds_deploys(false);
     }
-    // One deploy for each artifact: what was taken back was deleted.
-    assert_eq!(shop.production_deploys().len(), 1 + CALLS.len());
+    promote_again(&shop, &[]).await.succeeds();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_of_before_that_cannot_be_published_again_is_so_by_the_next_run() {
+    let shop = Shop::new().await;
+    let before = shop.published().id;
+    shop.deploy_next("two", None).await;
+    kill_in(&shop, PromotionStep::TestLive).await;
+    shop.expire_leases().await;
+    let good = miss_a_page(&shop);
+    control(&shop).inject(Fault::new(REFUSED).on("POST", RESTORE));
+    let run = promote_again(&shop, &["--test-limit", "1"]).await;
+    control(&shop).clear_faults();
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.errors.contains("not all of it could be taken back"),
+        "{}",
+        run.errors
+    );
+    assert_ne!(shop.published().id, before);
+    shop.run(&["promote", "--abort"]).await.succeeds();
+    assert_eq!(
+        (shop.published().id, shop.is_locked()),
+        (before.clone(), false)
+    );
+    shop.project.write("stagelink.toml", &good);
+    promote_again(&shop, &[]).await.succeeds();
+    assert_ne!(shop.published().id, before);
+}
+
+/// Lets a promotion ask for a page that is not there. Returns the settings of before.
+fn miss_a_page(shop: &Shop) -> String {
+    let settings = shop.project.folder.path().join("stagelink.toml");
+    let good = std::fs::read_to_string(settings).expect("settings");
+    let bad = good.replace(
+        "{ path = \"/none\", status = 404 }",
+        "{ path = \"/about\" }",
+    );
+    assert_ne!(bad, good);
+    shop.project.write("stagelink.toml", &bad);
+    good
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,42 +223,50 @@ async fn deploy_that_fails_its_test_never_goes_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn token_that_ends_half_way_leaves_a_promotion_that_goes_on_with_another() {
-    let mut shop = Shop::new().await;
-    let token = shop.project.netlify.create_token();
-    shop.project.set("NETLIFY_AUTH_TOKEN", &token);
-    let before = Shop::artifact_of(&shop.published());
-    let artifact = shop.deploy_next("two", None).await;
-    let failure = Failure::Status {
-        status: 401,
-        retry_after: None,
-    };
-    let fault = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys/*/restore");
-    shop.project.netlify.control().inject(fault);
-    let run = shop.promote().await;
-    assert_eq!(run.code, Some(1), "{}", run.errors);
-    shop.project.netlify.control().clear_faults();
-    ensure_whole(&shop, &before, &artifact, "401").await;
-    shop.expire_leases().await;
-    shop.promote().await.succeeds();
-    assert!(ensure_whole(&shop, &before, &artifact, "401").await);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn deploy_whose_page_is_missing_never_goes_live() {
     let shop = Shop::new().await;
     let before = shop.published();
     shop.deploy_next("two", None).await;
-    let settings = shop.project.folder.path().join("stagelink.toml");
-    let text = std::fs::read_to_string(&settings).expect("settings");
-    let text = text.replace(
-        "{ path = \"/none\", status = 404 }",
-        "{ path = \"/about\" }",
-    );
-    std::fs::write(&settings, text).expect("settings");
+    miss_a_page(&shop);
     let run = shop.run(&["promote", "--yes", "--test-limit", "3"]).await;
     assert_eq!(run.code, Some(1), "{}", run.errors);
     let reason = "/about answers 404, and not 200";
     assert!(run.errors.contains(reason), "{}", run.errors);
     assert_eq!(shop.published().id, before.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn token_that_ends_half_way_leaves_a_promotion_that_goes_on_with_another() {
+    let mut shop = Shop::new().await;
+    let control = control(&shop);
+    control.clear_requests();
+    promote_again(&shop, &[]).await.succeeds();
+    let calls = control.requests();
+    let changes = calls.iter().enumerate();
+    let changes = changes.filter(|(_, call)| call.method != Method::GET);
+    let gone = Failure::Status {
+        status: 401,
+        retry_after: None,
+    };
+    for (number, call) in changes {
+        let what = format!("{number}: {} {}", call.method, call.path);
+        let token = shop.project.netlify.create_token();
+        shop.project.set("NETLIFY_AUTH_TOKEN", &token);
+        let before = shop.published().id;
+        // No call from this one on is answered, also none that takes back.
+        control.inject(Fault::new(gone).after(position(number)));
+        let run = promote_again(&shop, &[]).await;
+        control.clear_faults();
+        assert_eq!(run.code, Some(1), "{what}");
+        assert!(
+            run.errors.contains("NETLIFY_AUTH_TOKEN"),
+            "{what}: {}",
+            run.errors
+        );
+        ensure_whole(&shop, &before, &run, &what).await;
+    }
+}
+
+fn position(number: usize) -> u32 {
+    u32::try_from(number).expect("a number")
 }

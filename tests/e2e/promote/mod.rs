@@ -11,6 +11,7 @@ mod programs;
 mod promotion;
 mod rollback;
 mod under_load;
+mod workflows;
 
 use std::collections::BTreeMap;
 use std::fs;
