@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Once;
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::{Error, SETTINGS_FILE, SettingsFile};
+use stagelink_pipeline::{Error, MigrationFolder, SETTINGS_FILE, SettingsFile};
 
 use crate::output::note;
 use crate::stage_name;
@@ -84,6 +84,21 @@ pub(crate) fn present_migrations_folder(
         found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
     };
     (is_named || !is_missing()).then_some(folder)
+}
+
+/// Reads the migrations of a project; `None` where it has none.
+///
+/// # Errors
+///
+/// Those of the folder and its files.
+pub(crate) fn migrations(
+    project: &Path,
+    file: Option<&SettingsFile>,
+) -> Result<Option<MigrationFolder>, Error> {
+    let folder = present_migrations_folder(project, file);
+    folder
+        .map(|folder| MigrationFolder::read(&folder))
+        .transpose()
 }
 
 /// Returns the folder of a project as a command finds it from a folder in it: that of

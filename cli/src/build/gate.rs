@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
 use stagelink::{Database, Settings, Stage, StageKind};
-use stagelink_pipeline::{DeployContext, GateVerdict, MigrationFolder, SettingsFile, SiteBuild};
+use stagelink_pipeline::{DeployContext, GateVerdict, SettingsFile, SiteBuild};
 
 use crate::args::LocalOptions;
 use crate::output::note;
@@ -71,9 +71,8 @@ pub(super) async fn run(project: &Path, allows_unknown: bool) -> anyhow::Result<
         }
     };
     let database = Database::new(Ok(Settings::without_pooler(settings.with_app_names())));
-    let folder = project::present_migrations_folder(project, file.as_ref());
     // It tells the class of migrations that the database does not record, and nothing else.
-    let folder = folder.and_then(|folder| MigrationFolder::read(&folder).ok());
+    let folder = project::migrations(project, file.as_ref()).unwrap_or_default();
     let verdict = site.gate(&database, folder.as_ref()).await?;
     judge(stage, &verdict)?;
     step.done(&format!("the database of {stage} runs it"));
@@ -171,7 +170,7 @@ impl NetlifyBuild {
 #[cfg(test)]
 mod tests {
     use stagelink_local_postgres::{Server, ServerOptions};
-    use stagelink_pipeline::MigrationList;
+    use stagelink_pipeline::{MigrationFolder, MigrationList};
 
     use super::*;
 

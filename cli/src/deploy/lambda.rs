@@ -4,9 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use stagelink::StageKind;
-use stagelink_pipeline::{
-    LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, MigrationFolder, SettingsFile,
-};
+use stagelink_pipeline::{LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, SettingsFile};
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
@@ -16,9 +14,8 @@ use crate::migrate::overrides;
 use crate::operator;
 use crate::output::note;
 use crate::planned_change::PlannedChange;
-use crate::progress::Step;
 use crate::project;
-use crate::promote::{Shown, git_checkout, short};
+use crate::promote::{git_checkout, look, shown};
 use crate::stage_name;
 use crate::usage_error::of_usage;
 
@@ -37,10 +34,11 @@ pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::R
     }
     let request = request(options, project, file.as_ref()).await?;
     let stage = request.stage.stage;
-    let step = Step::begin("plan");
-    let plan = LambdaDeployPlan::make(&request).await?;
+    let plan = look(LambdaDeployPlan::make(&request), |plan| {
+        &plan.summary().artifact
+    })
+    .await?;
     let summary = plan.summary();
-    step.done(&format!("artifact {}", short(&summary.artifact)));
     let change = PlannedChange {
         is_plan: options.plan,
         json: options.json,
@@ -53,10 +51,7 @@ pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::R
         &format!("Deploy this to stage {stage}?"),
         "nothing was deployed: add --yes to deploy it without a question, or --plan",
     )?;
-    let shown = Shown::default();
-    let report = plan.run(&request, &|event| shown.show(event)).await;
-    shown.end();
-    let report = report?;
+    let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the project was deployed")
 }
 
@@ -88,9 +83,7 @@ async fn request(
     request.architecture = arch.as_str().to_owned();
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty.unwrap_or(false);
-    let migrations = project::present_migrations_folder(project, file);
-    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
-    request.migrations = migrations.transpose()?;
+    request.migrations = project::migrations(project, file)?;
     request.migration_options.overrides = overrides(&options.overridden, &options.reasons)?;
     request.migration_options.applied_by = operator::name();
     request.settings.role.clone_from(&of_lambda.role);

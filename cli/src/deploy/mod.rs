@@ -53,6 +53,9 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     let target = DeployTarget::find(request).await?;
     step.done("the site and the database");
     if !options.no_build {
+        if options.local.local.is_some() {
+            note(LOCAL_BUILD);
+        }
         build::build_for_netlify(&project).await?;
     }
     programs::ensure_complete(&project).await?;
@@ -81,6 +84,10 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
         "the project was deployed",
     )
 }
+
+/// `stagelink dev` has built the same functions, and its build is of no use here.
+const LOCAL_BUILD: &str = "  ! the functions are built anew, for release, as they are for Netlify: the first such build takes \
+     minutes, apart from those of `stagelink dev`";
 
 /// Returns the folder of the project that a folder is in.
 fn open(folder: &Path) -> anyhow::Result<PathBuf> {

@@ -4,9 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use stagelink::{Database, Settings};
-use stagelink_pipeline::{
-    DeployPhase, DeployRequest, Enforcement, MigrationFolder, MigrationOptions, SettingsFile,
-};
+use stagelink_pipeline::{DeployPhase, DeployRequest, Enforcement, MigrationOptions};
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
@@ -41,7 +39,7 @@ pub(super) async fn from_options(
     let database = Database::new(settings.map(Settings::without_pooler));
     let folder = project.to_owned();
     let mut request = DeployRequest::new(stage, context, folder, site, database);
-    request.migrations = migrations(project, file)?;
+    request.migrations = project::migrations(project, file)?;
     request.options = limits(options)?;
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty;
@@ -49,15 +47,6 @@ pub(super) async fn from_options(
     request.ready_limit = Duration::from_secs(options.ready_limit);
     request.allows_dirty = options.dirty || options.local.local.is_some();
     Ok(request)
-}
-
-fn migrations(
-    project: &Path,
-    file: Option<&SettingsFile>,
-) -> anyhow::Result<Option<MigrationFolder>> {
-    let folder = project::present_migrations_folder(project, file);
-    let folder = folder.map(|folder| MigrationFolder::read(&folder));
-    Ok(folder.transpose()?)
 }
 
 /// Returns the limits and rules of the migrations. The local clouds have no code that a change could

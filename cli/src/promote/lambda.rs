@@ -3,17 +3,15 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest, MigrationFolder};
+use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest};
 
 use super::checkout::git_checkout;
 use super::ensure_artifact;
-use super::progress::Shown;
-use super::text::short;
+use super::progress::{look, shown};
 use crate::args::PromoteOptions;
 use crate::lambda;
 use crate::operator;
 use crate::planned_change::PlannedChange;
-use crate::progress::Step;
 use crate::project;
 use crate::stage_name;
 use crate::usage_error::of_usage;
@@ -29,10 +27,11 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     if options.abort {
         return lambda::abort(&request.access, &request.to, options.json).await;
     }
-    let step = Step::begin("look");
-    let plan = LambdaPromotionPlan::make(&request).await?;
+    let plan = look(LambdaPromotionPlan::make(&request), |plan| {
+        &plan.summary().artifact
+    })
+    .await?;
     let summary = plan.summary();
-    step.done(&format!("artifact {}", short(&summary.artifact)));
     ensure_artifact(options, &summary.artifact)?;
     let change = PlannedChange {
         is_plan: options.plan,
@@ -52,10 +51,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
         &format!("Promote to {to}?"),
         "nothing was changed: add --yes to promote without a question, or --plan",
     )?;
-    let shown = Shown::default();
-    let report = plan.run(&request, &|event| shown.show(event)).await;
-    shown.end();
-    let report = report?;
+    let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the promotion is done")
 }
 
@@ -80,9 +76,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<LambdaPromotionRequ
         access,
         git_checkout(folder, file),
     );
-    let migrations = project::present_migrations_folder(folder, file);
-    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
-    request.migrations = migrations.transpose()?;
+    request.migrations = project::migrations(folder, file)?;
     request.migration_options.applied_by = operator::name();
     request.project = root;
     request.url = options.url.map(lambda::url_access);

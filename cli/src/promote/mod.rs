@@ -11,11 +11,10 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    DeployContext, MigrationFolder, MigrationOptions, PromotionEvent, PromotionPlan,
-    PromotionRequest, abort_promotion,
+    DeployContext, MigrationOptions, PromotionPlan, PromotionRequest, abort_promotion,
 };
 
-pub(crate) use self::progress::Shown;
+pub(crate) use self::progress::{look, shown};
 pub(crate) use self::text::short;
 
 pub(crate) use self::checkout::git_checkout;
@@ -24,7 +23,6 @@ use crate::args::{LocalOptions, Platform, PromoteOptions};
 use crate::lambda::platform_of;
 use crate::operator;
 use crate::planned_change::PlannedChange;
-use crate::progress::Step;
 use crate::project;
 use crate::site_access::site_access;
 use crate::stage_context::context_of;
@@ -49,8 +47,6 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     }
     let request = request(options).await?;
     let to = request.to;
-    let shown = Shown::default();
-    let listener = |event: &PromotionEvent<'_>| shown.show(event);
     if options.abort {
         return abort(
             ("promotion to", to),
@@ -59,10 +55,11 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
         )
         .await;
     }
-    let step = Step::begin("look");
-    let plan = PromotionPlan::make(&request).await?;
+    let plan = look(PromotionPlan::make(&request), |plan| {
+        &plan.summary().artifact
+    })
+    .await?;
     let summary = plan.summary();
-    step.done(&format!("artifact {}", short(&summary.artifact)));
     ensure_artifact(options, &summary.artifact)?;
     let change = PlannedChange {
         is_plan: options.plan,
@@ -82,9 +79,7 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
         &format!("Promote to {to}?"),
         "nothing was changed: add --yes to promote without a question, or --plan",
     )?;
-    let report = plan.run(&request, &listener).await;
-    shown.end();
-    let report = report?;
+    let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(
         &report,
         text::report(&report, &to.to_string()),
@@ -137,8 +132,6 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
     }
     let site = site_access(&options.local, options.site.as_deref(), file)?;
     let root = project::root(folder, file);
-    let migrations = project::present_migrations_folder(folder, file);
-    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
     let mut migration_options = MigrationOptions::default();
     migration_options.applied_by = operator::name();
     let mut request = PromotionRequest::new(
@@ -148,7 +141,7 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
         database(to, &options.local).await?,
         git_checkout(folder, file),
     );
-    request.migrations = migrations.transpose()?;
+    request.migrations = project::migrations(folder, file)?;
     request.migration_options = migration_options;
     request.project = root;
     request.test_limit = Duration::from_secs(options.test_limit);

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest, MigrationFolder};
+use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest};
 
 use crate::args::RollbackOptions;
 use crate::lambda;
 use crate::operator;
 use crate::planned_change::PlannedChange;
-use crate::progress::Step;
 use crate::project;
-use crate::promote::{Shown, short};
+use crate::promote::{look, shown};
 use crate::stage_name;
 
 /// Goes back on Lambda: shows the plan, asks, tests the versions, and moves the aliases.
@@ -24,10 +23,11 @@ pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     if options.abort {
         return lambda::abort(&request.access, &request.stage, options.json).await;
     }
-    let step = Step::begin("look");
-    let plan = LambdaRollbackPlan::make(&request).await?;
+    let plan = look(LambdaRollbackPlan::make(&request), |plan| {
+        &plan.summary().artifact
+    })
+    .await?;
     let summary = plan.summary();
-    step.done(&format!("artifact {}", short(&summary.artifact)));
     let change = PlannedChange {
         is_plan: options.plan,
         json: options.json,
@@ -40,10 +40,7 @@ pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
         &format!("Take {stage} back?"),
         "nothing was changed: add --yes to go back without a question, or --plan",
     )?;
-    let shown = Shown::default();
-    let report = plan.run(&request, &|event| shown.show(event)).await;
-    shown.end();
-    let report = report?;
+    let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the stage was taken back")
 }
 
@@ -54,10 +51,8 @@ async fn request(options: &RollbackOptions) -> anyhow::Result<LambdaRollbackRequ
     let stage = stage_name::parse(&options.stage, file)?;
     let access = lambda::access(&options.local)?;
     let stage = lambda::stage(stage, file, &options.local).await?;
-    let migrations = project::present_migrations_folder(folder, file);
-    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
     let mut request = LambdaRollbackRequest::new(stage, access);
-    request.migrations = migrations.transpose()?;
+    request.migrations = project::migrations(folder, file)?;
     request.to.clone_from(&options.to);
     request.test_limit = Duration::from_secs(options.test_limit);
     request.by = operator::name();

@@ -8,8 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 use stagelink::StageKind;
 use stagelink_pipeline::{
-    MigrationFolder, PromotionEvent, RollbackPlan, RollbackReport, RollbackRequest,
-    RollbackSummary, abort_rollback,
+    RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary, abort_rollback,
 };
 
 use crate::abort::abort;
@@ -18,7 +17,7 @@ use crate::lambda::platform_of;
 use crate::operator;
 use crate::planned_change::PlannedChange;
 use crate::project;
-use crate::promote::{Shown, database, short};
+use crate::promote::{database, short, shown};
 use crate::site_access::site_access;
 use crate::stage_name;
 use crate::stoppable;
@@ -48,11 +47,7 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
         )
         .await;
     }
-    let shown = Shown::default();
-    let listener = |event: &PromotionEvent<'_>| shown.show(event);
-    let plan = RollbackPlan::make(&request, &listener).await;
-    shown.end();
-    let plan = plan?;
+    let plan = shown(async |listener| RollbackPlan::make(&request, listener).await).await?;
     let summary = plan.summary();
     let change = PlannedChange {
         is_plan: options.plan,
@@ -66,9 +61,7 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
         &format!("Take {stage} back?"),
         "nothing was changed: add --yes to go back without a question, or --plan",
     )?;
-    let report = plan.run(&request, &listener).await;
-    shown.end();
-    let report = report?;
+    let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(
         &report,
         report_text(&report, &stage.to_string()),
@@ -94,10 +87,8 @@ pub(crate) async fn request(options: &RollbackOptions) -> anyhow::Result<Rollbac
         );
     }
     let site = site_access(&options.local, options.site.as_deref(), file)?;
-    let migrations = project::present_migrations_folder(folder, file);
-    let migrations = migrations.map(|folder| MigrationFolder::read(&folder));
     let mut request = RollbackRequest::new(stage, site, database(stage, &options.local).await?);
-    request.migrations = migrations.transpose()?;
+    request.migrations = project::migrations(folder, file)?;
     request.to.clone_from(&options.to);
     request.test_limit = Duration::from_secs(options.test_limit);
     request.paths = file

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use stagelink::Stage;
-use stagelink_pipeline::{MigrationFolder, SettingsFile, SiteSource, StageSource, StatusRequest};
+use stagelink_pipeline::{SettingsFile, SiteSource, StageSource, StatusRequest};
 
 use crate::args::{LocalOptions, StatusOptions};
 use crate::lambda;
@@ -68,12 +68,8 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
     if let Some(file) = file {
         request.rollback_window = file.rollback_window();
     }
-    let folder = project::present_migrations_folder(&options.local.project, file);
-    request.migrations = match folder.map(|folder| MigrationFolder::read(&folder)) {
-        None => Ok(None),
-        Some(Ok(folder)) => Ok(Some(folder)),
-        Some(Err(error)) => Err(unusable(error)),
-    };
+    let migrations = project::migrations(&options.local.project, file);
+    request.migrations = migrations.map_err(unusable);
     Ok(request)
 }
 

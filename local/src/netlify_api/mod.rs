@@ -297,6 +297,12 @@ impl NetlifyApi {
         (deploy.state == DeployState::Ready).then(|| deploy.environment.clone())
     }
 
+    /// Lets a site have no published deploy, as before its first one. Returns false if there is no such
+    /// site.
+    pub fn unpublish(&self, site: &str) -> bool {
+        self.state.account().unpublish(site)
+    }
+
     /// Removes a deploy, as Netlify does when its time of retention is over. Returns false if there is
     /// no such deploy, and for a published one.
     pub fn remove_deploy(&self, deploy: &str) -> bool {

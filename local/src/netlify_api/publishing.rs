@@ -115,6 +115,16 @@ impl Account {
         }
     }
 
+    /// Lets a site have no published deploy. Returns false if there is no such site.
+    pub(super) fn unpublish(&mut self, name: &str) -> bool {
+        let mut sites = self.sites.iter_mut();
+        let Some(site) = sites.find(|site| site.name == name) else {
+            return false;
+        };
+        site.publications.clear();
+        true
+    }
+
     /// Removes a deploy, unless it is published. Returns false if nothing was removed.
     pub(super) fn remove_deploy(&mut self, id: &str) -> bool {
         let is_published = self.sites.iter().any(|site| site.published() == Some(id));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stagelink::Stage;
 use stagelink::self_check::SelfCheckReport;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::artifact::FunctionContent;
 
@@ -59,7 +59,8 @@ pub(crate) struct Pauses {
     pub(crate) longest: Duration,
 }
 
-/// Tries again until an attempt proves it, none ever will, or the time is over.
+/// Tries again until an attempt proves it, none ever will, or the time is over. An attempt that is under
+/// way then has [`LAST_ATTEMPT`] to end, however many are tried one after the other.
 ///
 /// # Errors
 ///
@@ -71,10 +72,11 @@ pub(crate) async fn until_proved<F: Future<Output = Result<(), Unproved>>>(
 ) -> Result<(), String> {
     let mut pause = pauses.first;
     loop {
-        let reason = match attempt().await {
-            Ok(()) => return Ok(()),
-            Err(Unproved::Final(reason)) => return Err(reason),
-            Err(Unproved::Passing(reason)) => reason,
+        let reason = match timeout_at(ends + LAST_ATTEMPT, attempt()).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(Unproved::Final(reason))) => return Err(reason),
+            Ok(Err(Unproved::Passing(reason))) => reason,
+            Err(_) => return Err("was not answered before the test's time was over".to_owned()),
         };
         if Instant::now() + pause >= ends {
             return Err(reason);
@@ -83,6 +85,9 @@ pub(crate) async fn until_proved<F: Future<Output = Result<(), Unproved>>>(
         pause = (pause * 2).min(pauses.longest);
     }
 }
+
+/// The time for an attempt that began before the end of a test.
+const LAST_ATTEMPT: Duration = Duration::from_secs(20);
 
 #[cfg(test)]
 mod tests {
@@ -153,6 +158,23 @@ mod tests {
         let mut refused = report();
         refused.set_database_failure(ErrorKind::DatabaseRefused, false);
         assert_final(&refused, "database-refused");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_without_an_answer_end_soon_after_the_time_is_over() {
+        let pauses = Pauses {
+            first: Duration::from_secs(1),
+            longest: Duration::from_secs(2),
+        };
+        let begun = Instant::now();
+        let ends = begun + Duration::from_secs(6);
+        // A deploy of twenty functions, none of which answers.
+        for _ in 0..20 {
+            let hangs = || std::future::pending::<Result<(), Unproved>>();
+            let reason = until_proved(ends, pauses, hangs).await.unwrap_err();
+            assert!(reason.contains("was not answered"), "{reason}");
+        }
+        assert_eq!(begun.elapsed(), Duration::from_secs(6) + LAST_ATTEMPT);
     }
 
     #[tokio::test(start_paused = true)]

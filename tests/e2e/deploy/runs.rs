@@ -6,7 +6,7 @@ use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::{Context, DeployState};
 
 use super::{Scene, leases, outcomes, rows};
-use crate::status::branch;
+use crate::status::{Run, branch};
 
 #[tokio::test]
 async fn project_is_deployed_to_its_stage_after_the_migrations() {
@@ -176,6 +176,17 @@ async fn project_is_built_and_checked_first() {
     let program = std::fs::read(scene.folder().join("dist/functions/hello"));
     let uploaded = deploy.functions["hello"].unpack().expect("an archive");
     assert!(uploaded["bootstrap"] == program.expect("a program"));
+    // On the local clouds it says that this is no build of `stagelink dev`.
+    let is_told = |run: &Run| {
+        run.errors
+            .contains("the functions are built anew, for release")
+    };
+    assert!(!is_told(&run), "{}", run.errors);
+    scene.project.name_local_clouds();
+    let words = ["deploy", "staging", "--no-test", "--local"];
+    let run = scene.project.run(&words).await;
+    run.succeeds();
+    assert!(is_told(&run), "{}", run.errors);
 }
 
 const RUNTIME: &str = r#"

@@ -15,7 +15,7 @@ use super::kills::kill_in;
 use super::{SITE, Shop};
 
 /// Changes a deploy of production as a person does in Netlify's list of deploys.
-async fn by_hand(shop: &Shop, path: &str) {
+pub(super) async fn by_hand(shop: &Shop, path: &str) {
     let netlify = &shop.project.netlify;
     let url = format!("{}/api/v1/{path}", netlify.url());
     let token = format!("Bearer {}", netlify.token());

@@ -1,6 +1,8 @@
 //! `stagelink promote`, `rollback` and `history`: a shop with two stages on a Netlify site whose deploys
 //! are served, and real databases.
 
+mod beside;
+mod contents;
 mod faults;
 mod gate;
 mod gone;

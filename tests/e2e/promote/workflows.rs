@@ -154,7 +154,9 @@ impl Repository {
             .env("CI", "true")
             .env("GITHUB_ACTIONS", "true");
         let path = std::env::var("PATH").expect("a PATH");
-        command.env("PATH", format!("{}:{path}", self.bin.display()));
+        let compilers = Path::new(env!("CARGO")).parent().expect("a folder");
+        let path = format!("{}:{}:{path}", self.bin.display(), compilers.display());
+        command.env("PATH", path);
         for (name, value) in &step.env {
             command.env(name, self.evaluate(value));
         }

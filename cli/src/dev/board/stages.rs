@@ -14,7 +14,7 @@ use stagelink_local::faults::FaultControl;
 use stagelink_local::{Cloud, StageSite};
 use stagelink_local_postgres::DatabaseAdmin;
 use stagelink_pipeline::{
-    ApiAccess, MigrationFolder, SettingsFile, SiteSource, StageSource, StatusBoard, StatusRequest,
+    ApiAccess, SettingsFile, SiteSource, StageSource, StatusBoard, StatusRequest,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -256,12 +256,9 @@ impl StatusLook {
         if let Some(file) = file {
             request.rollback_window = file.rollback_window();
         }
-        let folder = project::present_migrations_folder(&self.project, file);
-        request.migrations = match folder.map(|folder| MigrationFolder::read(&folder)) {
-            None => Ok(None),
-            Some(Ok(folder)) => Ok(Some(folder)),
-            Some(Err(error)) => Err(format!("{:#}", anyhow::Error::from(error))),
-        };
+        let migrations = project::migrations(&self.project, file);
+        request.migrations =
+            migrations.map_err(|error| format!("{:#}", anyhow::Error::from(error)));
         request
     }
 }

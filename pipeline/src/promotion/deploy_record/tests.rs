@@ -1,34 +1,71 @@
 //! Records of deploys on a real Postgres.
 
+use secrecy::ExposeSecret as _;
 use serde_json::json;
+use stagelink::Database;
 
 use super::*;
+use crate::error::ErrorKind;
 use crate::promotion::lease::{Lease, Taken};
 use crate::promotion::test_database::TestDatabase;
 
-/// Takes the lease on a stage, without which no record changes.
-async fn lease(database: &Database) -> Lease {
-    match Lease::take(database, "ann@desk", "promote", None).await {
-        Ok(Taken::Fresh(lease)) => lease,
-        other => panic!("{other:?}"),
+/// The promotions to a stage of a database.
+struct Promotions {
+    database: Database,
+    lease: Lease,
+}
+
+impl Promotions {
+    /// Takes the lease on the stage, without which no record changes.
+    async fn of(database: Database) -> Self {
+        let lease = match Lease::take(&database, "ann@desk", "promote", None).await {
+            Ok(Taken::Fresh(lease)) => lease,
+            other => panic!("{other:?}"),
+        };
+        Self { database, lease }
+    }
+
+    /// Begins the record of a promotion, whose self-check has this key.
+    async fn begin(&self, artifact: &str, key: &str) -> Result<i64, Error> {
+        let key = SecretString::from(key);
+        let promotion = NewDeploy {
+            command: "promote",
+            artifact,
+            previous: Some("old"),
+            commit: Some("c0ffee"),
+            by: "ann@desk",
+            manifest: &json!({ "digest": artifact }),
+            self_check_key: Some(&key),
+        };
+        begin(&self.database, self.lease.handle(), &promotion).await
+    }
+
+    async fn finish(
+        &self,
+        id: i64,
+        outcome: DeployOutcome,
+        deploy: Option<&str>,
+    ) -> Result<(), Error> {
+        let (database, lease) = (&self.database, self.lease.handle());
+        finish(database, lease, id, outcome, deploy, &[3, 4]).await
+    }
+
+    async fn records(&self) -> Vec<DeployRecord> {
+        deploy_records(&self.database, 9).await.unwrap()
+    }
+
+    async fn outcomes(&self) -> Vec<(i64, Option<DeployOutcome>)> {
+        let records = self.records().await.into_iter();
+        records.map(|one| (one.id, one.outcome)).collect()
     }
 }
 
-fn deploy<'a>(
-    command: &'a str,
-    artifact: &'a str,
-    manifest: &'a Value,
-    key: &'a SecretString,
-) -> NewDeploy<'a> {
-    NewDeploy {
-        command,
-        artifact,
-        previous: Some("old"),
-        commit: Some("c0ffee"),
-        by: "ann@desk",
-        manifest,
-        self_check_key: Some(key),
-    }
+fn key_of(record: &DeployRecord) -> &str {
+    record
+        .self_check_key
+        .as_ref()
+        .expect("a key")
+        .expose_secret()
 }
 
 #[tokio::test]
@@ -36,16 +73,9 @@ async fn record_begins_ends_and_keeps_its_key_to_itself() {
     let database = TestDatabase::new().await;
     let production = database.of("production");
     assert!(deploy_records(&production, 9).await.unwrap().is_empty());
-    let lease = lease(&production).await;
-    let (manifest, key) = (json!({ "digest": "abc" }), SecretString::from("c4n4ry-key"));
-    let id = begin(
-        &production,
-        lease.handle(),
-        &deploy("promote", "abc", &manifest, &key),
-    )
-    .await
-    .unwrap();
-    let records = deploy_records(&production, 9).await.unwrap();
+    let promotions = Promotions::of(production).await;
+    let id = promotions.begin("abc", "c4n4ry-key").await.unwrap();
+    let records = promotions.records().await;
     let [record] = &*records else {
         panic!("{records:?}");
     };
@@ -53,21 +83,12 @@ async fn record_begins_ends_and_keeps_its_key_to_itself() {
         (record.id, record.outcome, &record.finished_at),
         (id, None, &None)
     );
-    finish(
-        &production,
-        lease.handle(),
-        id,
-        DeployOutcome::Succeeded,
-        Some("new"),
-        &[3, 4],
-    )
-    .await
-    .unwrap();
-    let records = deploy_records(&production, 9).await.unwrap();
+    let finished = promotions.finish(id, DeployOutcome::Succeeded, Some("new"));
+    finished.await.unwrap();
+    let records = promotions.records().await;
     let record = &records[0];
-    assert_eq!(record.manifest, manifest);
-    let kept = record.self_check_key.as_ref().expect("a key");
-    assert_eq!(kept.expose_secret(), "c4n4ry-key");
+    assert_eq!(record.manifest, json!({ "digest": "abc" }));
+    assert_eq!(key_of(record), "c4n4ry-key");
     let json = serde_json::to_value(record).unwrap();
     for (name, value) in [
         ("stage", json!("production")),
@@ -89,120 +110,58 @@ async fn record_begins_ends_and_keeps_its_key_to_itself() {
 #[tokio::test]
 async fn interrupted_record_is_gone_on_with_by_the_same_command_and_ended_by_another() {
     let database = TestDatabase::new().await;
-    let production = database.of("production");
-    let lease = lease(&production).await;
-    let (manifest, key) = (json!({}), SecretString::from("k"));
-    let other_key = SecretString::from("other");
-    let first = begin(
-        &production,
-        lease.handle(),
-        &deploy("promote", "abc", &manifest, &key),
-    )
-    .await
-    .unwrap();
-    let again = deploy("promote", "abc", &manifest, &other_key);
-    assert_eq!(
-        begin(&production, lease.handle(), &again).await.unwrap(),
-        first
-    );
-    let records = deploy_records(&production, 9).await.unwrap();
-    let kept = records[0].self_check_key.as_ref().expect("a key");
-    assert_eq!(kept.expose_secret(), "other");
-    let second = begin(
-        &production,
-        lease.handle(),
-        &deploy("promote", "def", &manifest, &key),
-    )
-    .await
-    .unwrap();
+    let promotions = Promotions::of(database.of("production")).await;
+    let first = promotions.begin("abc", "k").await.unwrap();
+    assert_eq!(promotions.begin("abc", "other").await.unwrap(), first);
+    assert_eq!(key_of(&promotions.records().await[0]), "other");
+    let second = promotions.begin("def", "k").await.unwrap();
     assert_ne!(second, first);
-    finish(
-        &production,
-        lease.handle(),
-        second,
-        DeployOutcome::Failed,
-        None,
-        &[],
-    )
-    .await
-    .unwrap();
-    let records = deploy_records(&production, 9).await.unwrap();
-    let outcomes: Vec<_> = records.iter().map(|one| (one.id, one.outcome)).collect();
+    let failed = promotions.finish(second, DeployOutcome::Failed, None);
+    failed.await.unwrap();
     assert_eq!(
-        outcomes,
+        promotions.outcomes().await,
         [
             (second, Some(DeployOutcome::Failed)),
             (first, Some(DeployOutcome::Aborted)),
         ]
     );
-    assert_eq!(deploy_records(&production, 1).await.unwrap().len(), 1);
+    let newest = deploy_records(&promotions.database, 1).await;
+    assert_eq!(newest.unwrap().len(), 1);
 }
 
 #[tokio::test]
 async fn records_of_another_stage_are_of_a_copied_database() {
     let database = TestDatabase::new().await;
-    let (production, staging) = (database.of("production"), database.of("staging"));
-    let (lease, other) = (lease(&production).await, lease(&staging).await);
-    let (manifest, key) = (json!({}), SecretString::from("k"));
-    let id = begin(
-        &production,
-        lease.handle(),
-        &deploy("promote", "abc", &manifest, &key),
-    )
-    .await
-    .unwrap();
-    assert!(deploy_records(&staging, 9).await.unwrap().is_empty());
-    let error = finish(
-        &staging,
-        other.handle(),
-        id,
-        DeployOutcome::Failed,
-        None,
-        &[],
-    )
-    .await;
+    let production = Promotions::of(database.of("production")).await;
+    let staging = Promotions::of(database.of("staging")).await;
+    let id = production.begin("abc", "k").await.unwrap();
+    assert!(staging.records().await.is_empty());
+    let error = staging.finish(id, DeployOutcome::Failed, None).await;
     let text = error.unwrap_err().to_string();
     assert!(text.contains("no longer has the record"), "{text}");
     // A deploy of the copy ends none of the records that were copied.
-    begin(
-        &staging,
-        other.handle(),
-        &deploy("promote", "abc", &manifest, &key),
-    )
-    .await
-    .unwrap();
-    let records = deploy_records(&production, 9).await.unwrap();
-    assert_eq!(records[0].outcome, None);
+    staging.begin("abc", "k").await.unwrap();
+    assert_eq!(production.outcomes().await, [(id, None)]);
 }
 
 #[tokio::test]
 async fn row_that_was_changed_by_hand_is_named() {
     let database = TestDatabase::new().await;
-    let production = database.of("production");
-    let lease = lease(&production).await;
-    let (manifest, key) = (json!({}), SecretString::from("k"));
-    begin(
-        &production,
-        lease.handle(),
-        &deploy("promote", "abc", &manifest, &key),
-    )
-    .await
-    .unwrap();
+    let promotions = Promotions::of(database.of("production")).await;
+    let id = promotions.begin("abc", "k").await.unwrap();
     database
         .run("UPDATE stagelink_deploys SET outcome = 'odd'")
         .await;
-    let records = deploy_records(&production, 9).await.unwrap();
-    assert_eq!(records[0].outcome, Some(DeployOutcome::Other));
+    let odd = [(id, Some(DeployOutcome::Other))];
+    assert_eq!(promotions.outcomes().await, odd);
     database
         .run(
             "ALTER TABLE stagelink_deploys ALTER command DROP NOT NULL; \
               UPDATE stagelink_deploys SET command = NULL",
         )
         .await;
-    let text = deploy_records(&production, 9)
-        .await
-        .unwrap_err()
-        .to_string();
+    let error = deploy_records(&promotions.database, 9).await;
+    let text = error.unwrap_err().to_string();
     assert!(
         text.contains("the row with the id 1 of the table public.stagelink_deploys"),
         "{text}"
@@ -212,27 +171,22 @@ async fn row_that_was_changed_by_hand_is_named() {
 #[tokio::test]
 async fn command_that_was_stopped_changes_no_record_once_another_one_has_the_lease() {
     let database = TestDatabase::new().await;
+    let stopped = Promotions::of(database.of("production")).await;
+    let id = stopped.begin("abc", "k").await.unwrap();
     let production = database.of("production");
-    let stopped = lease(&production).await;
-    let (manifest, key) = (json!({}), SecretString::from("k"));
-    let promoted = deploy("promote", "abc", &manifest, &key);
-    let id = begin(&production, stopped.handle(), &promoted)
-        .await
-        .unwrap();
     let seen = Lease::look(&production).await.unwrap().expect("a row");
-    let (holder, _) = Lease::seize(&production, "bob@desk", &seen).await.unwrap();
+    let (lease, _) = Lease::seize(&production, "bob@desk", &seen).await.unwrap();
     // It was stopped after its fence, so it does not know of the other one.
-    let live = DeployOutcome::Succeeded;
-    let error = finish(&production, stopped.handle(), id, live, Some("new"), &[]).await;
-    let error = error.unwrap_err();
+    let error = stopped.finish(id, DeployOutcome::Succeeded, Some("new"));
+    let error = error.await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    let other = deploy("promote", "def", &manifest, &key);
-    let error = begin(&production, stopped.handle(), &other).await;
+    let error = stopped.begin("def", "k").await;
     assert_eq!(error.unwrap_err().kind(), ErrorKind::Busy);
-    let records = deploy_records(&production, 9).await.unwrap();
-    let outcomes: Vec<_> = records.iter().map(|one| (one.id, one.outcome)).collect();
-    assert_eq!(outcomes, [(id, None)]);
-    let aborted = DeployOutcome::Aborted;
-    let aborted = finish(&production, holder.handle(), id, aborted, None, &[]).await;
-    aborted.unwrap();
+    assert_eq!(stopped.outcomes().await, [(id, None)]);
+    let holder = Promotions {
+        database: production,
+        lease,
+    };
+    let aborted = holder.finish(id, DeployOutcome::Aborted, None);
+    aborted.await.unwrap();
 }

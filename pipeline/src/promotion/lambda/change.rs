@@ -1,19 +1,20 @@
 //! The change of what a stage runs on Lambda: its steps, each of which a later run finds again.
 
+mod versions;
+
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
-use crate::artifact::{FunctionContent, Manifest};
+pub(crate) use self::versions::not_served;
+use crate::artifact::Manifest;
 use crate::aws::{Lambda, UrlAccess};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::migrations::{MigrationEvent, MigrationFolder};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lambda::aliases::Aliases;
 use crate::promotion::lambda::live::LiveFunction;
-use crate::promotion::lambda::publish::{self, Upload};
-use crate::promotion::lambda::self_check::AskedFunction;
+use crate::promotion::lambda::publish::Upload;
+use crate::promotion::lambda::report::{LambdaFunctionReport, LambdaReport};
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::start::{Beginning, Started};
 use crate::promotion::lambda::take_back::Unfinished;
@@ -65,40 +66,6 @@ pub(crate) enum VersionSource {
     Published(String),
     /// An archive that is uploaded and published.
     Upload(Upload),
-}
-
-/// The result of a deploy, a promotion or a rollback on Lambda.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LambdaReport {
-    /// The stage.
-    pub stage: String,
-    /// The digest of the artifact.
-    pub artifact: String,
-    /// The functions.
-    pub functions: Vec<LambdaFunctionReport>,
-    /// The migrations that were applied.
-    pub migrations: Vec<String>,
-    /// The migrations of *after* that are possible now.
-    pub possible_after: Vec<String>,
-    /// The time that it took, in seconds.
-    pub seconds: u64,
-}
-
-/// A function of a [`LambdaReport`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct LambdaFunctionReport {
-    /// The name of the project's function.
-    pub name: String,
-    /// The name on Lambda.
-    pub function: String,
-    /// The version that the stage's alias points to.
-    pub version: String,
-    /// The version before.
-    pub previous: Option<String>,
-    /// The alias's function URL, where one was asked for.
-    pub url: Option<String>,
 }
 
 impl Change<'_> {
@@ -237,89 +204,6 @@ impl Change<'_> {
         })
     }
 
-    async fn publish(&self, started: &mut Started) -> Result<String, Error> {
-        for change in self.functions {
-            let function = &change.live.lambda;
-            let entry = self.entry(&change.live)?;
-            self.tell(function);
-            let version = match &change.source {
-                VersionSource::Published(version) => {
-                    publish::verify(self.lambda, function, version, entry).await?;
-                    version.clone()
-                }
-                // Also where an earlier run has published one: its variables may be other ones than those of
-                // now. Lambda answers with the newest version where nothing has changed since.
-                VersionSource::Upload(upload) => {
-                    let lambda = self.lambda.hiding(upload.settings.secrets());
-                    let description = format!("stagelink {}", self.manifest.short_digest());
-                    upload
-                        .publish(&lambda, function, entry, &description)
-                        .await?
-                }
-            };
-            self.ensure_serves(function, &version).await?;
-            started.progress.set_version(function, &version);
-            started.progress.save(&started.lease).await?;
-        }
-        Ok(started.progress.versions.to_string())
-    }
-
-    /// Makes sure that a version does not serve another stage whatever its alias.
-    async fn ensure_serves(&self, function: &str, version: &str) -> Result<(), Error> {
-        let found = self.lambda.configuration(function, Some(version)).await?;
-        let variable = found.and_then(|found| found.stage);
-        match self.stage.is_served_with(variable.as_deref()) {
-            true => Ok(()),
-            false => Err(not_served(self.stage, function, variable.as_deref())),
-        }
-    }
-
-    async fn test(&self, started: &mut Started) -> Result<String, Error> {
-        for change in self.functions {
-            let function = &change.live.lambda;
-            let version = started.progress.versions.of(function).unwrap_or_default();
-            self.check(&change.live, version, version).await?;
-        }
-        Ok("each version answers for the stage".to_owned())
-    }
-
-    async fn test_live(&self, started: &mut Started) -> Result<String, Error> {
-        for change in self.functions {
-            let function = &change.live.lambda;
-            let version = started.progress.versions.of(function).unwrap_or_default();
-            self.check(&change.live, self.stage.alias(), version)
-                .await?;
-        }
-        Ok(format!("each alias {} answers", self.stage.alias()))
-    }
-
-    async fn check(
-        &self,
-        live: &LiveFunction,
-        qualifier: &str,
-        version: &str,
-    ) -> Result<(), Error> {
-        self.tell(&live.lambda);
-        let asked = AskedFunction {
-            stage: self.stage.stage,
-            lambda: &live.lambda,
-            qualifier,
-            version,
-            entry: self.entry(live)?,
-        };
-        asked.check(self.lambda, self.test_limit).await
-    }
-
-    fn entry(&self, live: &LiveFunction) -> Result<&FunctionContent, Error> {
-        let functions = &self.manifest.content.functions;
-        functions.get(&live.name).ok_or_else(|| {
-            Error::new(
-                ErrorKind::Promotion,
-                format!("the artifact has no function {}", live.name),
-            )
-        })
-    }
-
     async fn look_again(&self, started: &mut Started) -> Result<String, Error> {
         let aliases = Aliases::read(self.lambda, self.stage, &started.progress).await?;
         aliases.ensure_known(&started.progress)?;
@@ -387,26 +271,6 @@ impl Change<'_> {
             Err(second) => error.and_details(second.details().collect()),
         }
     }
-}
-
-/// Returns the error of a version that would not serve the stage.
-pub(crate) fn not_served(stage: &LambdaStage, function: &str, variable: Option<&str>) -> Error {
-    let wanted = stage.stage;
-    let message = match variable {
-        Some(variable) => format!(
-            "a version of {function} has STAGELINK_STAGE set to {}, so it serves that stage whatever its \
-             alias, and not {wanted}: leave the variable out, or give {wanted} functions of its own \
-             (lambda in [stages.{}] of stagelink.toml)",
-            stagelink::one_line(variable),
-            wanted.name()
-        ),
-        None => format!(
-            "the alias {} does not say the kind of stage {wanted}: set STAGELINK_STAGE={wanted} in the \
-             variables of {function}",
-            wanted.name()
-        ),
-    };
-    Error::new(ErrorKind::Promotion, message)
 }
 
 /// The steps, after the lease was taken. A change on Lambda has no lock but the aliases' own.

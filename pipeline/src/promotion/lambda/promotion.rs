@@ -11,12 +11,11 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::promotion::ancestry::Commits;
 use crate::promotion::event::PromotionListener;
-use crate::promotion::lambda::change::{
-    Change, ChangeSchema, FunctionChange, LambdaReport, TEST_LIMIT,
-};
+use crate::promotion::lambda::change::{Change, ChangeSchema, FunctionChange, TEST_LIMIT};
 use crate::promotion::lambda::choice::Choice;
 use crate::promotion::lambda::live::{LiveFunction, base64_sha256, look, versions_of};
 use crate::promotion::lambda::records::running_record;
+use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlanSummary, migration_names, planned};
 use crate::promotion::request::Checkout;

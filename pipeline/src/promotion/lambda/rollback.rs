@@ -11,10 +11,11 @@ use crate::migrations::MigrationFolder;
 use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord};
 use crate::promotion::event::PromotionListener;
 use crate::promotion::lambda::change::{
-    Change, ChangeSchema, FunctionChange, LambdaReport, TEST_LIMIT, VersionSource,
+    Change, ChangeSchema, FunctionChange, TEST_LIMIT, VersionSource,
 };
 use crate::promotion::lambda::live::{LiveFunction, look, versions_of};
 use crate::promotion::lambda::records::MOST_RECORDS;
+use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
 use crate::promotion::lambda::versions::FunctionVersions;
