@@ -178,6 +178,8 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
             "cli/src/promote/mod.rs",
             "cli/src/rollback",
             "pipeline/src/netlify/publishing.rs",
+            "pipeline/src/promotion/rollback",
+            "pipeline/src/promotion/run",
         ])
         .collect();
     check(

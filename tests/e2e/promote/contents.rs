@@ -1,4 +1,4 @@
-//! What the new deploy of a promotion has: all of the artifact, variables of its own, and nothing of
+//! The content of a promotion's new deploy: all of the artifact, variables of its own, and nothing of
 //! production's anywhere else.
 
 use percent_encoding::percent_decode_str;
@@ -8,7 +8,7 @@ use stagelink_tests::{CANARY, server};
 
 use super::{NETLIFY_TOML, SITE, Shop};
 
-/// What a deploy may have besides files and programs.
+/// The parts of a deploy besides its files and programs.
 const MORE: &str = "\n[functions.health]\nschedule = \"@daily\"\n\n[functions.guestbook]\nmemory = 2048\n\n\
                     [[headers]]\nfor = \"/*\"\n[headers.values]\nx-shop = \"two\"\n";
 

@@ -25,7 +25,7 @@ struct Repository {
     ran: BTreeSet<String>,
 }
 
-/// What a job has left.
+/// The result of a job.
 #[derive(Debug)]
 struct Left {
     code: Option<i32>,
