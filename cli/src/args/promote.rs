@@ -64,7 +64,7 @@ pub struct PromoteOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
-    /// The time in which Netlify has to make the deploy ready.
+    /// Time limit for Netlify to make the deploy ready.
     #[arg(long, value_name = "SECONDS", default_value_t = 1200, value_parser = clap::value_parser!(u64).range(1..=7200))]
     pub ready_limit: u64,
 

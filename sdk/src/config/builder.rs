@@ -40,13 +40,14 @@ impl SettingsBuilder {
         self
     }
 
-    /// Sets the number of connections and the time limits.
+    /// Sets the number of connections and the time limits. Without it [`Limits`] has its defaults.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.0.limits = limits;
         self
     }
 
-    /// Sets the proofs that the database and its server have to give.
+    /// Sets the proofs that the database and its server have to give. Without it [`ServerSettings`]
+    /// has its defaults.
     pub fn server(mut self, server: ServerSettings) -> Self {
         self.0.server = server;
         self

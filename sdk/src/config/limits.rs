@@ -21,13 +21,15 @@ pub struct Limits {
     /// newer, and does not apply to a pooler's sessions, nor where the database, the role or the
     /// URL sets a limit of its own.
     pub idle: Duration,
-    /// The time for the provider to answer. Defaults to 4 seconds.
+    /// The time limit of a look-up at the provider, with all of its requests. Defaults to 4
+    /// seconds.
     pub resolve: Duration,
     /// The time for each step of opening a connection: the TCP connection with its name look-up,
     /// TLS, and the session's start. Defaults to 4 seconds: a server under many new connections
     /// is slow, and starting over would cost it more.
     pub connect: Duration,
-    /// The time to wait for one of the pool's connections. Defaults to 4 seconds.
+    /// The time limit of the wait for one of the pool's connections, where all are lent. Defaults
+    /// to 4 seconds.
     pub wait: Duration,
     /// The time for retries, from the beginning of an outage. Defaults to 10 seconds: longer
     /// than a small database takes to restart, and shorter than people wait for a page. Work

@@ -30,15 +30,17 @@ pub struct HerokuSettings {
     pub app: HerokuApp,
     /// The token: it needs the scope `read-protected`, no more.
     pub token: SecretString,
-    /// The base URL of the Platform API.
+    /// The base URL of the Platform API. Heroku's own by default.
     pub api_url: String,
-    /// The config var that holds the database URL.
+    /// The config var that holds the database URL. `DATABASE_URL` by default, to which Heroku
+    /// attaches an app's first database.
     pub config_var: String,
     /// Takes the URL of the database's pooler where the app has one:
-    /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`.
+    /// `DATABASE_CONNECTION_POOL_URL` beside `DATABASE_URL`. `true` by default: a function has many
+    /// instances with a connection each, and a database has few connections.
     pub pooler: bool,
     /// Asks for the app's name as well, at the cost of one more request, so that what a person
-    /// reads has the name in place of the id.
+    /// reads has the name in place of the id. `false` by default, since functions need no name.
     pub names_app: bool,
 }
 
@@ -97,11 +99,12 @@ pub struct NeonSettings {
     pub database: String,
     /// The role's name.
     pub role: String,
-    /// Connects through Neon's PgBouncer.
+    /// Connects through Neon's PgBouncer. `true` by default: a function has many instances with a
+    /// connection each, and a database has few connections.
     pub pooled: bool,
     /// The API key: one that is scoped to the project is enough.
     pub token: SecretString,
-    /// The base URL of the Neon API.
+    /// The base URL of the Neon API. Neon's own by default.
     pub api_url: String,
 }
 
@@ -111,9 +114,10 @@ pub struct NeonSettings {
 pub struct RenderSettings {
     /// The id of this stage's Postgres.
     pub postgres: String,
-    /// The API key.
+    /// The API key. Render's keys read everything that their user can see, so take one of a user
+    /// with access to this Postgres alone.
     pub token: SecretString,
-    /// The base URL of the Render API.
+    /// The base URL of the Render API. Render's own by default.
     pub api_url: String,
 }
 

@@ -17,7 +17,7 @@ pub struct ServerSettings {
     /// Public keys, one of which the server has to prove, whatever its certificate says. Empty by
     /// default: no key is expected.
     pub pins: Vec<ServerPin>,
-    /// Root certificates (PEM) in place of the system's.
+    /// Root certificates, as PEM text, in place of the system's. `None` by default: the system's.
     pub roots: Option<String>,
     /// Accepts an encrypted connection to a server that does not authenticate itself. A
     /// man-in-the-middle can read the password then, so it is `false` by default, and refused for

@@ -12,6 +12,10 @@ impl Database {
     ///
     /// As [`client`](Self::client), but not
     /// [`ErrorKind::WrongDatabase`](crate::ErrorKind::WrongDatabase).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
     pub async fn inspect(&self) -> Result<DatabaseInfo, Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.inspect().await,
@@ -28,6 +32,10 @@ impl Database {
     /// # Errors
     ///
     /// As [`inspect`](Self::inspect).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future closes the connection.
     pub async fn inspect_and_connect(
         &self,
     ) -> Result<(DatabaseInfo, Option<DetachedClient>), Error> {
@@ -75,6 +83,10 @@ impl Database {
     ///
     /// As [`inspect`](Self::inspect), and
     /// [`ErrorKind::Query`](crate::ErrorKind::Query) where the role does not own the database.
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop it is not known whether the mark has changed; [`inspect`](Self::inspect) shows it.
     pub async fn set_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(Some(self.stage()?)).await
     }
@@ -84,6 +96,10 @@ impl Database {
     /// # Errors
     ///
     /// As [`set_stage_mark`](Self::set_stage_mark).
+    ///
+    /// # Cancel safety
+    ///
+    /// After a drop it is not known whether the mark has changed; [`inspect`](Self::inspect) shows it.
     pub async fn clear_stage_mark(&self) -> Result<DatabaseInfo, Error> {
         self.set_mark(None).await
     }

@@ -282,6 +282,10 @@ impl Database {
     /// # Errors
     ///
     /// As [`client`](Self::client).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`client`](Self::client).
     pub async fn warm_up(&self) -> Result<(), Error> {
         match &*self.state {
             State::Ready { pool, .. } => pool.warm_up().await,

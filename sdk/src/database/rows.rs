@@ -47,6 +47,10 @@ impl Database {
     ///
     /// As [`client`](Self::client) before the first row. The stream ends with its first error:
     /// that of the statement, or [`ErrorKind::Timeout`] when the invocation has to be answered.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels the statement in the server, see [`Client`].
     pub async fn rows(
         &self,
         sql: &str,

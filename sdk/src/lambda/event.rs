@@ -80,7 +80,7 @@ impl Event {
     ///
     /// # Errors
     ///
-    /// When the event is another one.
+    /// When the event's JSON is no value of this type.
     pub fn payload<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(self.payload.get())
     }

@@ -190,6 +190,10 @@ macro_rules! cached_statements {
         /// # Errors
         ///
         /// As [`query_cached`](Self::query_cached).
+        ///
+        /// # Cancel safety
+        ///
+        /// As [`query_cached`](Self::query_cached).
         pub async fn query_cached_opt(
             &self,
             sql: &str,
@@ -203,6 +207,10 @@ macro_rules! cached_statements {
         /// rows that it changed.
         ///
         /// # Errors
+        ///
+        /// As [`query_cached`](Self::query_cached).
+        ///
+        /// # Cancel safety
         ///
         /// As [`query_cached`](Self::query_cached).
         pub async fn execute_cached(

@@ -15,7 +15,7 @@ use crate::provider::{Provider, ResolveRequest};
 ///
 /// The function connects from outside Render, so the database's access control has to admit the
 /// function's addresses. A look-up costs one request; Render allows a user 400 read requests a
-/// minute.
+/// minute (<https://api-docs.render.com/reference/rate-limiting>, 2026-11).
 #[derive(Debug)]
 pub struct Render {
     api: ApiClient,

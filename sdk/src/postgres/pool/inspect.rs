@@ -36,7 +36,7 @@ pub struct DatabaseInfo {
     /// The server's public key, to be pinned. `None` where the server is not authenticated:
     /// a key is not learnt by trust on first use.
     pub pin: Option<ServerPin>,
-    /// The version that the server reports.
+    /// The version that the server reports, such as `17.4`. `None` where it reports none.
     pub server_version: Option<String>,
     /// True if the server takes a TLS handshake at once (direct TLS).
     pub direct_tls: bool,

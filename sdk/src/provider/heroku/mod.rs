@@ -24,9 +24,10 @@ use self::review::{ReviewApp, ReviewAppChoice};
 
 /// Looks up a stage's database in Heroku's Platform API.
 ///
-/// With a pipeline, a look-up costs three requests: the pipeline, its couplings (for a preview
-/// its review apps), and the app's config vars. With an app's name it costs one. Heroku allows
-/// an account 4,500 requests an hour.
+/// With a pipeline, a look-up costs three requests: the pipeline, its couplings (for a preview its
+/// review apps), and the app's config vars. With an app's name it costs one. Heroku allows an
+/// account 4,500 requests an hour (<https://devcenter.heroku.com/articles/platform-api-reference>,
+/// 2026-11).
 #[derive(Debug)]
 pub struct Heroku {
     api: ApiClient,
