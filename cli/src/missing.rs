@@ -1,4 +1,4 @@
-//! Settings that a command lacks, all told at once.
+//! Settings that a command lacks, reported together.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `stagelink deploy`: builds the project, and makes a deploy of one stage on Netlify.
+//! `stagelink deploy`: builds the project, and deploys it to a stage on Netlify or AWS Lambda.
 
 mod commit;
 mod lambda;

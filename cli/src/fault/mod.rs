@@ -1,4 +1,4 @@
-//! `stagelink fault`: makes the local clouds of a running `stagelink dev` misbehave.
+//! `stagelink fault`: injects faults into the local clouds of a running `stagelink dev`.
 
 use anyhow::anyhow;
 use serde::Serialize;

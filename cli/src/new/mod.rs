@@ -1,4 +1,4 @@
-//! `stagelink new`: makes a project that builds, passes its tests and runs.
+//! `stagelink new`: creates a project that builds, passes its tests and runs.
 
 mod function;
 mod name;

@@ -1,4 +1,4 @@
-//! Faults on purpose: what a stage's database, network, provider and instances do on a bad day.
+//! Injected faults: failures of a stage's database, network, provider and instances.
 //!
 //! [`Cloud::faults`](crate::Cloud::faults) returns the [`FaultControl`] of a running cloud. A
 //! [`FaultServer`] offers the same to other programs of this machine's user, and a [`FaultClient`] is

@@ -1,5 +1,4 @@
-//! The requests of a project that runs on this machine: what was asked, what came of it, and where
-//! the time went.
+//! The requests of a project that runs on this machine: their events, results, and phases of time.
 //!
 //! # Behaviour
 //!

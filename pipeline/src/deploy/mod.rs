@@ -1,4 +1,4 @@
-//! `stagelink deploy`: the artifact of a project becomes a deploy of one stage.
+//! `stagelink deploy`: deploys the artifact of a project to one stage.
 
 mod abort;
 mod event;

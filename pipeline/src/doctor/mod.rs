@@ -1,4 +1,4 @@
-//! `stagelink doctor`: looks up what goes wrong with stages in the field, and judges it.
+//! `stagelink doctor`: examines the stages of a project, and reports their problems.
 //!
 //! The look-ups come first, stage by stage and side by side, by read-only requests. Each set of facts
 //! has a type of its own, and each check is one pure function from facts to a [`Verdict`]. The table

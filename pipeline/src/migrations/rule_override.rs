@@ -1,4 +1,4 @@
-//! The passage of a rule in one file, as a person decides it and answers for it.
+//! An override: a person lets one rule pass in one file, for a reason.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The migrations that an artifact needs: the list in its program, and the gate that holds the list
-//! against a database's history.
+//! The migrations that an artifact needs: the list in its program, and the gate that compares the
+//! list with a database's history.
 
 mod gate;
 mod listed_migration;

@@ -1,5 +1,5 @@
-//! Promotion: what one stage runs goes live in another one after a test, and can be taken back. The
-//! target's own database keeps what a command that changes the stage has to know.
+//! Promotion: publishes the artifact of one stage in another one after a test, or undoes that. The
+//! target's own database keeps the lease and the records of the commands that change the stage.
 
 mod abort;
 mod abort_rollback;

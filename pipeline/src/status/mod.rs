@@ -1,4 +1,5 @@
-//! The status of a pipeline: what each stage has, and in what the stages differ.
+//! The status of a pipeline: the code, database, migrations and credentials of each stage, and the
+//! differences between the stages.
 //!
 //! A [`StatusRequest`] names the stages and their sources. [`StatusBoard::look_up`] asks the services
 //! and the databases side by side, each within a time limit, and changes nothing. It never fails as

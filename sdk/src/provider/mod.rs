@@ -1,4 +1,4 @@
-//! Credentials, and the trait of those who know them.
+//! The providers of a stage's credentials: the trait, Heroku, Neon, Render, and a fixed URL.
 
 mod heroku;
 mod http;

@@ -1,4 +1,4 @@
-//! The class of a migration: whether the code that runs now bears it, and which locks it takes.
+//! The class of a migration: its effect on the code that runs now, and the locks that it takes.
 
 mod alter_table;
 mod builtin;

@@ -1,4 +1,4 @@
-//! Drift: what a database's schema has become beside the migrations that made it.
+//! Drift: changes of a database's schema by other means than its migrations.
 //!
 //! A run of migrations keeps a [`SchemaSnapshot`] in the database. Later the snapshot is compared with
 //! the schema as it is then, or that of one stage with another's.

@@ -1,4 +1,4 @@
-//! Opening one connection: TCP, TLS, authentication, and the check which stage's database it is.
+//! Opening one connection: TCP, TLS, authentication, and the check of the stage mark.
 
 pub(in crate::postgres) mod cancel;
 pub(in crate::postgres) mod connector;
