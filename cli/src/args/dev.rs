@@ -74,24 +74,26 @@ pub struct DevOptions {
     #[arg(long = "env", value_name = "NAME=VALUE", value_parser = secret)]
     pub environment: Vec<SecretString>,
 
-    /// Serves this stage's real database in place of the local stages, to functions that only read it.
+    /// Serves local functions on this stage's real database, which they can only read, in place of
+    /// the local stages.
     ///
-    /// The database is found as `stagelink psql STAGE` finds it. Its credential has to be one that cannot
-    /// write: a role without a right to write (--config-var), or a follower. No local cloud runs: no
-    /// migration is applied, no schedule fires, and no fault can be injected.
+    /// The command finds the database as `stagelink psql STAGE` does. The credential must not be
+    /// able to write: a role without write privileges (--config-var), or a follower. No local cloud
+    /// runs: no migration is applied, no schedule runs, and no fault can be injected.
     #[arg(long, value_name = "STAGE", conflicts_with_all = ["pipeline", "heroku_port", "postgres_port", "data"])]
     pub remote: Option<String>,
 
-    /// With --remote: the config var of the stage's app that has the credential [default: DATABASE_URL]
+    /// With --remote: config var of the stage's app with the credential [default: DATABASE_URL]
     #[arg(long, value_name = "NAME", requires = "remote")]
     pub config_var: Option<String>,
 
-    /// With --remote: takes a credential that may write. Its sessions are read-only by default, which stops
-    /// mistakes alone: a statement such as BEGIN READ WRITE undoes it.
+    /// With --remote: accepts a credential that may write. Its sessions are read-only by default,
+    /// which only prevents mistakes: a statement such as BEGIN READ WRITE undoes it.
     #[arg(long, requires = "remote")]
     pub guarded: bool,
 
-    /// With --remote: the stage may be of kind production. Its app's name has to be typed at the terminal.
+    /// With --remote: allows a stage of kind production. The command asks for the name of its app
+    /// at the terminal.
     #[arg(long, requires = "remote")]
     pub production: bool,
 
