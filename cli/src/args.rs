@@ -53,7 +53,11 @@ pub use self::status::StatusOptions;
 
 /// Links serverless functions to PaaS databases, stage by stage.
 ///
-/// `stagelink new NAME` makes a project. In it, `stagelink` alone runs the site on this machine.
+/// `stagelink new NAME` creates a project. In it, `stagelink` without a command runs the site on
+/// this machine.
+///
+/// Exit code of a command, unless its help says otherwise: 0; 1 after an error; 2 for wrong
+/// arguments.
 #[derive(Debug, Parser)]
 #[command(name = "stagelink", version, max_term_width = 100)]
 pub struct Args {
