@@ -111,7 +111,7 @@ impl RemoteDatabase {
                 return Err(Error::new(
                     ErrorKind::Isolation,
                     format!(
-                        "the credential {} of stage {stage} may write: its role {} {right}; make one that only \
+                        "the credential of stage {stage}, {}, may write: its role {} {right}; make one that only \
                          reads (`heroku pg:credentials:create DATABASE --name reader --app APP`, with \
                          SELECT granted to it), attach it (`heroku addons:attach DATABASE --credential reader \
                          --as READER --app APP`) and name it with `--config-var READER_URL`, or take this \

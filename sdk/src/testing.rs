@@ -22,7 +22,7 @@ use crate::provider::{Provider, ResolveRequest};
 use crate::stage::Stage;
 
 #[cfg(all(feature = "testing", feature = "lambda"))]
-pub use crate::lambda::InProcessFunction;
+pub use crate::lambda::{InProcessFunction, InProcessResponse, InProcessStreamingFunction};
 
 /// A check that an implementation keeps the promises of [`Provider`].
 ///

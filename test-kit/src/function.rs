@@ -10,10 +10,11 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Serialize;
 use serde_json::Value;
-use stagelink::testing::InProcessFunction;
+use stagelink::testing::{InProcessFunction, InProcessStreamingFunction};
 
 use crate::event::{EventRequest, Platform, runtime_headers};
 use crate::response::TestResponse;
+use crate::stream::TestStream;
 
 /// A function under test: a handler with all that `stagelink::run` puts around it.
 ///
@@ -22,13 +23,31 @@ use crate::response::TestResponse;
 /// make several functions, of several [databases](crate::TestStage::new_instance).
 #[derive(Clone, Debug)]
 pub struct TestFunction {
-    function: InProcessFunction,
+    function: Function,
     platform: Platform,
     time_limit: Duration,
 }
 
+#[derive(Clone, Debug)]
+enum Function {
+    Whole(InProcessFunction),
+    Streaming(InProcessStreamingFunction),
+}
+
+impl From<InProcessFunction> for TestFunction {
+    fn from(function: InProcessFunction) -> Self {
+        Self::new(Function::Whole(function))
+    }
+}
+
+impl From<InProcessStreamingFunction> for TestFunction {
+    fn from(function: InProcessStreamingFunction) -> Self {
+        Self::new(Function::Streaming(function))
+    }
+}
+
 impl TestFunction {
-    pub(crate) fn new(function: InProcessFunction) -> Self {
+    fn new(function: Function) -> Self {
         Self {
             function,
             platform: Platform::default(),
@@ -78,11 +97,20 @@ impl TestFunction {
     /// # Errors
     ///
     /// The message of an invocation that failed. As in a deployed function it has no details: they
-    /// are in the function's log.
+    /// are in the function's log. A function of streamed responses serves requests alone.
     pub async fn invoke(&self, event: &Value) -> Result<Value, String> {
         let headers = runtime_headers(self.time_limit);
-        let result = self.function.invoke(&event.to_string(), &headers).await?;
-        serde_json::from_str(&result).map_err(|error| error.to_string())
+        let event = event.to_string();
+        match &self.function {
+            Function::Whole(function) => {
+                let result = function.invoke(&event, &headers).await?;
+                serde_json::from_str(&result).map_err(|error| error.to_string())
+            }
+            Function::Streaming(function) => {
+                function.invoke(&event, &headers).await?;
+                Err("it was a request: send it with `get` or `post`".to_owned())
+            }
+        }
     }
 }
 
@@ -135,12 +163,35 @@ impl TestRequest<'_> {
         self
     }
 
+    /// Sends the request, and returns the response whose body can be read part by part, as the handler sends it. The
+    /// handler waits for its reader. A function whose responses are not streamed sends one part.
+    ///
+    /// # Panics
+    ///
+    /// As `.await` on the request does.
+    pub async fn stream(self) -> TestStream {
+        self.sent().await.unwrap_or_else(|error| self.fail(&error))
+    }
+
     /// Sends the request as an event, and reads the response.
     ///
     /// # Panics
     ///
-    /// When the function gives Lambda no HTTP response. Errors of a handler and panics are responses.
+    /// When the function gives Lambda no HTTP response, or a streamed one breaks off. Errors of a handler and panics
+    /// are responses.
     async fn send(self) -> TestResponse {
+        let response = async { self.sent().await?.whole().await };
+        response.await.unwrap_or_else(|error| self.fail(&error))
+    }
+
+    fn fail(&self, error: &str) -> ! {
+        panic!(
+            "the function did not answer {} {}: {error}",
+            self.method, self.target
+        )
+    }
+
+    async fn sent(&self) -> Result<TestStream, String> {
         let TestFunction {
             function,
             platform,
@@ -153,15 +204,16 @@ impl TestRequest<'_> {
             body: &self.body,
         };
         let event = request.to_event(*platform);
-        let response = function.invoke(&event, &runtime_headers(*time_limit)).await;
-        response
-            .and_then(|response| TestResponse::read(&response))
-            .unwrap_or_else(|error| {
-                panic!(
-                    "the function did not answer {} {}: {error}",
-                    self.method, self.target
-                )
-            })
+        let headers = runtime_headers(*time_limit);
+        match function {
+            Function::Whole(function) => {
+                let response = function.invoke(&event, &headers).await?;
+                Ok(TestStream::of_whole(TestResponse::read(&response)?))
+            }
+            Function::Streaming(function) => {
+                Ok(TestStream::new(function.invoke(&event, &headers).await?))
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod response;
 mod run;
 mod server;
 mod stage;
+mod stream;
 
 pub use stagelink_test_macros::test;
 
@@ -25,5 +26,6 @@ pub use crate::run::Flavor;
 pub use crate::run::run;
 pub use crate::stage::FromTestStage;
 pub use crate::stage::TestStage;
+pub use crate::stream::TestStream;
 
 pub use stagelink_local_postgres::ServerSource;

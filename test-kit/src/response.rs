@@ -72,6 +72,14 @@ impl TestResponse {
         })
     }
 
+    pub(crate) fn new(status: StatusCode, headers: HeaderMap, body: Bytes) -> Self {
+        Self {
+            status,
+            headers,
+            body,
+        }
+    }
+
     /// Returns the status. It compares with a number: `assert_eq!(response.status(), 200)`.
     pub fn status(&self) -> StatusCode {
         self.status

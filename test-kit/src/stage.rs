@@ -5,9 +5,12 @@ use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::Response;
+use http_body::Body;
 use lambda_http::{IntoResponse, Request};
 use serde::Serialize;
-use stagelink::testing::{InProcessFunction, freeze};
+use stagelink::testing::{InProcessFunction, InProcessStreamingFunction, freeze};
 use stagelink::{Database, Event, IntoService, Settings};
 
 use crate::error::Error;
@@ -125,7 +128,22 @@ impl TestStage {
         <H::Service as tower_service::Service<Request>>::Error: Into<BoxError> + Send + 'static,
         <H::Service as tower_service::Service<Request>>::Future: Send + 'static,
     {
-        TestFunction::new(InProcessFunction::new(handler, &self.0.database))
+        InProcessFunction::new(handler, &self.0.database).into()
+    }
+
+    /// Makes the function that `stagelink::run_with_streaming_response(handler)` serves. Its response is read whole by
+    /// `.await`, or part by part by [`TestRequest::stream`](crate::TestRequest::stream).
+    pub fn streaming_function<H, M, B>(&self, handler: H) -> TestFunction
+    where
+        H: IntoService<M>,
+        H::Service: tower_service::Service<Request, Response = Response<B>> + Send + 'static,
+        <H::Service as tower_service::Service<Request>>::Error: Into<BoxError> + Send + 'static,
+        <H::Service as tower_service::Service<Request>>::Future: Send + 'static,
+        B: Body + Send + 'static,
+        B::Data: Into<Bytes>,
+        B::Error: Into<BoxError>,
+    {
+        InProcessStreamingFunction::new(handler, &self.0.database).into()
     }
 
     /// Makes the function that `stagelink::run_with_events(handler, on_event)` serves.
@@ -142,7 +160,7 @@ impl TestStage {
         E: Into<BoxError>,
     {
         let function = InProcessFunction::with_events(handler, on_event, &self.0.database);
-        TestFunction::new(function)
+        function.into()
     }
 
     /// Lets time pass as for an instance that AWS Lambda freezes between two requests: the idle

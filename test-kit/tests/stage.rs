@@ -5,6 +5,11 @@ use std::time::{Duration, Instant};
 
 use axum::routing::get;
 use axum::{Extension, Json, Router};
+use bytes::Bytes;
+use futures_util::stream::{self, BoxStream, StreamExt as _};
+use http::Response;
+use http_body::Frame;
+use http_body_util::StreamBody;
 use lambda_http::http::StatusCode;
 use lambda_http::{Request, RequestPayloadExt as _};
 use serde_json::{Value, json};
@@ -244,4 +249,98 @@ async fn stage_without_the_macro() -> Result<(), Box<dyn Error>> {
     assert_eq!(kept["notes"], json!([]));
     stage.finish().await;
     Ok(())
+}
+
+type Part = Result<Frame<Bytes>, Box<dyn Error + Send + Sync>>;
+
+/// Streams the notes, each by itself, and then what the query says: an error, or nothing for ever.
+async fn stream_notes(
+    request: Request,
+) -> Result<Response<StreamBody<BoxStream<'static, Part>>>, Problem> {
+    let database = Database::from_request(&request);
+    let rows = database
+        .read(async |db| {
+            let select = "SELECT text FROM notes ORDER BY id";
+            Ok::<_, Problem>(db.query_typed(select, &[]).await?)
+        })
+        .await?;
+    let notes: Vec<Part> = rows
+        .iter()
+        .map(|row| Ok(Frame::data(Bytes::from(row.get::<_, String>(0)))))
+        .collect();
+    let end = match request.uri().query() {
+        Some("fails") => stream::iter([Err("c4n4ry".into())]).boxed(),
+        Some("hangs") => stream::pending().boxed(),
+        Some(_) => {
+            return Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "There is no such end.",
+            ));
+        }
+        None => stream::empty().boxed(),
+    };
+    let body = StreamBody::new(stream::iter(notes).chain(end).boxed());
+    let response = Response::builder().header("x-notes", rows.len());
+    Ok(response.body(body).expect("a response"))
+}
+
+#[stagelink_test::test(migrations = "tests/migrations")]
+async fn streamed_response_is_read_part_by_part_or_whole(stage: TestStage) {
+    let client = stage.database().client().await.expect("a client");
+    let insert = "INSERT INTO notes (text) VALUES ('one'), ('two')";
+    client.batch_execute(insert).await.expect("notes");
+    drop(client);
+    let notes = stage.streaming_function(stream_notes);
+    let mut stream = notes.get("/api/notes").stream().await;
+    assert_eq!(
+        (stream.status().as_u16(), &stream.headers()["x-notes"]),
+        (200, &"2".parse().unwrap())
+    );
+    for part in [Some("one"), Some("two"), None, None] {
+        let read = stream.part().await.expect("a body that is whole");
+        assert_eq!(read.as_deref(), part.map(str::as_bytes));
+    }
+    assert_eq!(notes.get("/api/notes").await.text(), "onetwo");
+    // An error before the body is an ordinary response.
+    let refused = notes.get("/api/notes?other").await;
+    assert_eq!(refused.status(), 400);
+}
+
+#[stagelink_test::test(migrations = "tests/migrations")]
+async fn streamed_body_that_fails_or_takes_too_long_is_broken_off(stage: TestStage) {
+    let client = stage.database().client().await.expect("a client");
+    client
+        .batch_execute("INSERT INTO notes (text) VALUES ('one')")
+        .await
+        .expect("a note");
+    drop(client);
+    let notes = stage.streaming_function(stream_notes);
+    let limited = notes.clone().time_limit(Duration::from_secs(2));
+    for (function, path) in [(&notes, "/api/notes?fails"), (&limited, "/api/notes?hangs")] {
+        let mut stream = function.get(path).stream().await;
+        assert_eq!(
+            stream.part().await.expect("a part").as_deref(),
+            Some(&b"one"[..])
+        );
+        let broken = stream.part().await.expect_err("it is broken off");
+        assert!(!broken.is_empty() && !broken.contains("c4n4ry"), "{broken}");
+        // The invocation is over, and the next one is served.
+        assert_eq!(function.get("/api/notes").await.text(), "one");
+    }
+    // A reader that goes ends the invocation, too: the next one is not kept for a minute.
+    let began = Instant::now();
+    let mut stream = notes.get("/api/notes?hangs").stream().await;
+    assert!(stream.part().await.is_ok());
+    drop(stream);
+    assert_eq!(notes.get("/api/notes").await.text(), "one");
+    assert!(began.elapsed() < Duration::from_secs(50));
+}
+
+#[stagelink_test::test(migrations = "tests/migrations")]
+async fn whole_response_is_one_part_of_a_stream(stage: TestStage) {
+    let notes = stage.function(handle);
+    let mut stream = notes.get("/api/notes").stream().await;
+    let part = stream.part().await.expect("a part").expect("a body");
+    assert!(part.starts_with(b"{"), "{part:?}");
+    assert_eq!(stream.part().await, Ok(None));
 }

@@ -120,6 +120,9 @@ impl Remote {
     /// Runs `stagelink dev`, which is to end by itself.
     async fn refused(&self, project: &SmallProject, words: &[&str]) -> String {
         let mut command = self.dev(project.path(), words).await;
+        if !words.contains(&"--port") {
+            command.args(["--port", "0"]);
+        }
         let output = timeout(Duration::from_secs(120), command.output()).await;
         let run = Run::new(&output.expect("it ends").expect("it runs"), &self.record);
         assert_ne!(run.code, Some(0), "{}", run.errors);
@@ -300,7 +303,7 @@ async fn credential_that_may_write_is_taken_with_guarded_alone() {
     let project = answer_project(&[]);
     let error = remote.refused(&project, &["--remote", "staging"]).await;
     for part in [
-        "the credential DATABASE_URL of app shop-staging on Heroku of stage staging may write",
+        "the credential of stage staging, DATABASE_URL of app shop-staging on Heroku, may write",
         "--config-var READER_URL",
         "`--guarded`, which stops mistakes alone",
     ] {

@@ -7,6 +7,8 @@ mod handler_timer;
 mod http_event;
 #[cfg(feature = "testing")]
 mod in_process;
+#[cfg(feature = "testing")]
+mod in_process_stream;
 mod invocation_context;
 mod log_subscriber;
 #[cfg(feature = "testing")]
@@ -52,6 +54,8 @@ use self::streaming::Streaming;
 pub use self::event::Event;
 #[cfg(feature = "testing")]
 pub use self::in_process::InProcessFunction;
+#[cfg(feature = "testing")]
+pub use self::in_process_stream::{InProcessResponse, InProcessStreamingFunction};
 pub use self::log_subscriber::init_log_subscriber;
 #[cfg(feature = "testing")]
 pub(crate) use self::rehearsal::rehearse_event;

@@ -1,6 +1,7 @@
 //! Compares `stagelink_test::test` with `sqlx::test`: what a test with a database of its own takes.
 //!
-//!     test-kit [SOURCE…]        such as npm:18 local; the default is both
+//!     test-kit [--ahead] [SOURCE…]        such as npm:18 local; the default is both. With --ahead it measures
+//!                                         the tests whose clones were made ahead, and no other
 //!
 //! Both run the same 200 tests, four at a time, against the same server, in turns: a test gets a fresh
 //! database with the migrations of the guestbook, inserts a row and reads it. Each runs in a process of
@@ -29,6 +30,13 @@ fn main() -> Outcome {
         return run_way(&way);
     }
     let mut sources: Vec<String> = std::env::args().skip(1).collect();
+    let is_ahead_alone = sources.first().is_some_and(|word| word == "--ahead");
+    sources.drain(..usize::from(is_ahead_alone));
+    let ways = if is_ahead_alone {
+        &WAYS[..1]
+    } else {
+        &WAYS[..]
+    };
     if sources.is_empty() {
         sources = vec!["local".to_owned(), "npm:18".to_owned()];
     }
@@ -37,13 +45,13 @@ fn main() -> Outcome {
     println!("| --- | --- | --- | --- | --- | --- |");
     let runtime = Runtime::new()?;
     for source in sources {
-        runtime.block_on(compare(&source))?;
+        runtime.block_on(compare(&source, ways))?;
     }
     Ok(())
 }
 
 /// Runs the tests in each way on one server, and prints a row for each.
-async fn compare(source: &str) -> Outcome {
+async fn compare(source: &str, ways: &[(&str, &str)]) -> Outcome {
     let server = Server::start(ServerOptions::new().source(source.parse()?)).await?;
     let password = random_password();
     let client = server.connect_as_superuser().await?;
@@ -53,10 +61,10 @@ async fn compare(source: &str) -> Outcome {
         "postgres://bench:{password}@127.0.0.1:{}/postgres?sslmode=require",
         server.port()
     );
-    let mut times = vec![Vec::new(); WAYS.len()];
-    let mut totals = vec![Duration::ZERO; WAYS.len()];
+    let mut times = vec![Vec::new(); ways.len()];
+    let mut totals = vec![Duration::ZERO; ways.len()];
     for _ in 0..ROUNDS {
-        for (index, (way, _)) in WAYS.iter().enumerate() {
+        for (index, (way, _)) in ways.iter().enumerate() {
             let output = Command::new(std::env::current_exe()?)
                 .env(WAY, way)
                 .env("DATABASE_URL", &url)
@@ -74,7 +82,7 @@ async fn compare(source: &str) -> Outcome {
         }
     }
     let version = server.description().split(' ').take(2).collect::<Vec<_>>();
-    for (((_, name), times), total) in WAYS.iter().zip(&mut times).zip(totals) {
+    for (((_, name), times), total) in ways.iter().zip(&mut times).zip(totals) {
         times.sort_unstable();
         let at = |part: f64| {
             let index = (times.len() as f64 * part) as usize;

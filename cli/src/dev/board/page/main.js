@@ -33,7 +33,7 @@ function showAbout({ pipeline, remote }) {
   say(byId("pipeline"), pipeline);
   byId("remote").hidden = !isRemote;
   byId("local-faults").hidden = isRemote;
-  if (isRemote) say(byId("remote-stage"), `${remote.stage}: ${remote.access}`);
+  if (isRemote) say(byId("remote-stage"), `${remote.stage}, ${remote.access}`);
 }
 
 function showBuild(build) {

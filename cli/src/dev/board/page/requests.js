@@ -5,7 +5,9 @@ import { openRequest } from "./request.js";
 import { PHASES, waterfall } from "./waterfall.js";
 
 const MOST_ROWS = 2000;
-const ROWS_PER_FRAME = 60;
+const ROWS_PER_FRAME = 30;
+/** The time of a frame after which the other rows wait for the next one. */
+const FRAME_MS = 8;
 
 const list = byId("requests");
 /** The rows by the ids of their requests, in the order of their arrival. */
@@ -41,6 +43,7 @@ export function showRequests(records) {
 export function forgetRequests() {
   waiting.clear();
   rows.clear();
+  stop = null;
   list.replaceChildren();
 }
 
@@ -55,9 +58,10 @@ function request() {
 function flush() {
   isDue = false;
   let left = ROWS_PER_FRAME;
+  const ends = performance.now() + FRAME_MS;
   const added = document.createDocumentFragment();
   for (const [id, record] of waiting) {
-    if (left === 0) break;
+    if (left === 0 || performance.now() > ends) break;
     left -= 1;
     waiting.delete(id);
     const known = rows.get(id);
@@ -131,13 +135,16 @@ function moreOf(record) {
 
 // One row is a stop of the Tab key, and the arrow keys go from there.
 
+let stop = null;
+
 function keepOneStop() {
-  if (!list.querySelector("button[tabindex='0']")) stopAt(list.querySelector("li:not([hidden]) button"));
+  if (!stop?.isConnected) stopAt(list.querySelector("li:not([hidden]) button"));
 }
 
 function stopAt(button) {
-  list.querySelector("button[tabindex='0']")?.setAttribute("tabindex", "-1");
+  stop?.setAttribute("tabindex", "-1");
   button?.setAttribute("tabindex", "0");
+  stop = button;
 }
 
 function neighbour(row, step) {
@@ -172,7 +179,7 @@ function isWanted(record) {
 
 function filter() {
   for (const row of rows.values()) row.hidden = !isWanted(row.record);
-  if (list.querySelector("button[tabindex='0']")?.closest("li").hidden) stopAt(null);
+  if (stop?.closest("li").hidden) stopAt(null);
   keepOneStop();
 }
 

@@ -38,7 +38,7 @@ function missingColumn(stage) {
 function remoteFacts({ remote }) {
   return [
     ["database", `${remote.database} on ${remote.server}`, remote.version && `Postgres ${remote.version}`],
-    ["access", remote.is_proved ? "read-only" : "guarded", remote.access, !remote.is_proved],
+    ["access", remote.is_proved ? "read-only" : "guarded", remote.access.replace(/^[^:]*: /, ""), !remote.is_proved],
     ["proof", remote.server_auth, "what the server showed at a login"],
     ["credentials", `generation ${remote.generation}`, `${remote.origin}, role ${remote.role}, since ${clock(remote.since)}`],
   ];
