@@ -43,6 +43,7 @@ pub mod rollback;
 mod shutdown_signals;
 mod site;
 mod site_access;
+pub mod stage_choice;
 mod stage_context;
 mod stage_database;
 mod stage_name;

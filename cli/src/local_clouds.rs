@@ -14,6 +14,7 @@ use stagelink::Stage;
 use stagelink_local::faults::{FaultClient, FaultServer};
 use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, StageSite};
+use stagelink_pipeline::no_stage;
 
 use crate::args::LocalOptions;
 use crate::project;
@@ -150,28 +151,39 @@ pub(crate) fn variables(
     let mut site = running_site(&options.project, port).map_err(of_usage)?;
     let Some(stage) = stage else {
         let stages = site.stages.keys();
-        // The written form is KIND/NAME for a stage with a name of its own.
-        let names = stages.map(|written| written.rsplit('/').next().unwrap_or(written));
+        let names = stages.map(|written| last_part(written));
         let names: Vec<_> = names.collect();
         let names = names.join(" or ");
         return Err(of_usage(anyhow!(
             "name the local stage with --stage: {names}"
         )));
     };
-    let names = site
-        .stages
-        .keys()
-        .cloned()
-        .collect::<Vec<_>>()
-        .join(" and ");
     let variables = site.stages.remove(stage.as_str());
-    let variables = variables.with_context(|| {
-        format!(
-            "the local site at port {} has no stage {stage}: it has {names}",
-            site.port
-        )
-    });
-    Ok(Some(variables.map_err(of_usage)?))
+    let variables = variables.ok_or_else(|| site.no_stage(stage.name()));
+    Ok(Some(variables?))
+}
+
+/// Returns the stage of the running site that an operator names, by its name or its written form, if
+/// `--local` was given.
+///
+/// # Errors
+///
+/// When no site of the project runs, or several do and none is chosen; when it has no such stage.
+pub(crate) fn find_stage(options: &LocalOptions, text: &str) -> anyhow::Result<Option<Stage>> {
+    let Some(port) = options.local else {
+        return Ok(None);
+    };
+    let site = running_site(&options.project, port).map_err(of_usage)?;
+    let is_named = |written: &&String| *written == text || last_part(written) == text;
+    match site.stages.keys().find(is_named) {
+        Some(written) => Ok(Some(written.parse()?)),
+        None => Err(site.no_stage(text)),
+    }
+}
+
+/// Returns the name of a stage in its written form, which is KIND/NAME for one with a name of its own.
+fn last_part(written: &str) -> &str {
+    written.rsplit('/').next().unwrap_or(written)
 }
 
 /// Returns the stages of the running site, if `--local` was given.
@@ -213,7 +225,7 @@ pub(crate) fn running(options: &LocalOptions) -> anyhow::Result<RunningStages> {
     let port = options.local.unwrap_or_default();
     let site = running_site(&options.project, port).map_err(of_usage)?;
     let names = site.stages.keys();
-    let names = names.map(|written| written.rsplit('/').next().unwrap_or(written));
+    let names = names.map(|written| last_part(written));
     Ok(RunningStages {
         names: names.map(str::to_owned).collect(),
         urls: site.urls,
@@ -317,6 +329,13 @@ pub(crate) fn hint(options: &LocalOptions) -> &'static str {
 }
 
 impl RunningSite {
+    /// Returns the error of a stage that the site does not have, with those that it has.
+    fn no_stage(&self, named: &str) -> anyhow::Error {
+        let place = format!("the `stagelink dev` at port {}", self.port);
+        let names = self.stages.keys().map(|written| last_part(written));
+        of_usage(anyhow!(no_stage(place, named, names)))
+    }
+
     /// Returns whether the site still runs: a file stays where its process was killed. Another process
     /// may have the id by now, or the port of the local Heroku; hardly both.
     fn is_running(&self) -> bool {
@@ -415,7 +434,7 @@ mod tests {
         assert!(unnamed.ends_with("with --stage: staging"), "{unnamed}");
         let missing = found(Some(0), Some(Stage::REVIEW)).unwrap_err();
         assert!(
-            missing.contains("has no stage review: it has staging"),
+            missing.contains("has no stage \"review\": it has staging"),
             "{missing}"
         );
         // Processes have smaller ids.

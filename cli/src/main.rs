@@ -3,11 +3,12 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::{ContextKind, ErrorKind};
 use stagelink_cli::args::{Args, Command, MigrateCommand, MigrateOptions};
 use stagelink_cli::{
     build, called_as, completions, credentials, deploy, dev, doctor, drill, env, fault, history,
-    invoke, link, mark, migrate, needs, new, output, promote, psql, rollback, status, usage_error,
-    verbosity,
+    invoke, link, mark, migrate, needs, new, output, promote, psql, rollback, stage_choice, status,
+    usage_error, verbosity,
 };
 
 #[tokio::main]
@@ -16,13 +17,22 @@ async fn main() -> ExitCode {
         Ok(args) => args,
         Err(error) => {
             // Help is no error, and goes to standard output.
+            let stages = stage_note(&error);
             if error.use_stderr() && wants_json() {
                 let text = error.to_string();
                 let text = text.lines().next().unwrap_or_default();
                 let text = text.strip_prefix("error: ").unwrap_or(text);
+                let text = match &stages {
+                    Some(stages) => format!("no stage is named: {stages}"),
+                    None => text.to_owned(),
+                };
                 let _ = output::print_json(&serde_json::json!({ "error": text }));
             }
-            error.exit()
+            let _ = error.print();
+            if let Some(stages) = stages {
+                output::note(stages);
+            }
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     verbosity::init(args.verbose);
@@ -60,6 +70,14 @@ async fn main() -> ExitCode {
         Command::Status(options) => return exit_code(status::run(options).await, 2),
     };
     exit_code(result.map(|()| ExitCode::SUCCESS), 1)
+}
+
+/// Returns the stages to choose from, where none is named and the command needs one.
+fn stage_note(error: &clap::Error) -> Option<String> {
+    let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    let is_stage = missing.is_some_and(|missing| missing.contains("<STAGE>"));
+    (error.kind() == ErrorKind::MissingRequiredArgument && is_stage)
+        .then(stage_choice::to_choose_from)
 }
 
 /// Returns whether the arguments, which cannot be parsed, have the option for JSON.

@@ -40,6 +40,29 @@ pub fn print(text: impl Display) -> anyhow::Result<()> {
     write(stdout().lock(), &lines(&text.to_string())).context("could not write to standard output")
 }
 
+/// Prints a result as [`print`] does, in lines that fit the terminal where standard output is one. Those of
+/// tables stay as they are.
+///
+/// # Errors
+///
+/// When it cannot be written.
+pub(crate) fn print_wrapped(text: impl Display) -> anyhow::Result<()> {
+    print(wrapped_text(&text.to_string(), terminal_width()))
+}
+
+/// Returns a text in lines that fit a width, but for those of tables.
+pub(crate) fn wrapped_text(text: &str, width: Option<usize>) -> String {
+    let of_table = |line: &str| line.trim_start().starts_with(TABLE);
+    let lines = text.split('\n').map(|line| match of_table(line) {
+        true => line.to_owned(),
+        false => wrapped(line, width),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The characters with which a line of a table begins.
+const TABLE: [char; 8] = ['│', '┌', '└', '├', '╞', '┆', '─', '╪'];
+
 /// Prints a result with colours to standard output. What comes from outside is escaped already.
 ///
 /// # Errors
@@ -74,14 +97,23 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
 ///
 /// When it cannot be written.
 pub fn print_beside(text: impl Display) -> anyhow::Result<()> {
-    write(stderr().lock(), &lines(&text.to_string())).context("could not write to standard error")
+    let text = wrapped_text(&lines(&text.to_string()), error_width());
+    write(stderr().lock(), &text).context("could not write to standard error")
 }
 
-/// Prints a line to standard error. Where that is closed the line is lost, and the command goes
-/// on: `eprintln!` would panic, and leave what runs without its orderly end. Lines after a line break
-/// are indented, so that they are not taken for others.
+/// Prints a line to standard error, in lines that fit the terminal where that is one. Where standard error
+/// is closed the line is lost, and the command goes on: `eprintln!` would panic, and leave what runs
+/// without its orderly end. Lines after a line break are indented, so that they are not taken for others.
 pub fn note(line: impl Display) {
-    note_styled(lines(&line.to_string()).replace('\n', "\n    "));
+    let text = lines(&line.to_string()).replace('\n', "\n    ");
+    note_styled(wrapped_text(&text, error_width()));
+}
+
+/// Returns the width of the terminal that standard error is, if it is one.
+pub(crate) fn error_width() -> Option<usize> {
+    let terminal = console::Term::stderr();
+    let size = terminal.is_term().then(|| terminal.size_checked());
+    size.flatten().map(|(_, columns)| usize::from(columns))
 }
 
 /// Prints an error to standard error: its text, a line for each of its parts, and its causes.
@@ -96,23 +128,13 @@ pub fn note_error(error: &anyhow::Error) {
     } else {
         (error.to_string(), Vec::new())
     };
-    note_wrapped(format_args!("error: {headline}"));
+    note(format_args!("error: {headline}"));
     for detail in details {
-        note_wrapped(format_args!("  {detail}"));
+        note(format_args!("  {detail}"));
     }
     for cause in error.chain().skip(1) {
-        note_wrapped(format_args!("  because: {cause}"));
+        note(format_args!("  because: {cause}"));
     }
-}
-
-/// Prints a line as [`note`] does, in lines that fit the terminal where standard error is one.
-pub(crate) fn note_wrapped(line: impl Display) {
-    let terminal = console::Term::stderr();
-    let size = terminal.is_term().then(|| terminal.size_checked());
-    let width = size.flatten().map(|(_, columns)| usize::from(columns));
-    let text = lines(&line.to_string()).replace('\n', "\n    ");
-    let text: Vec<String> = text.split('\n').map(|line| wrapped(line, width)).collect();
-    note_styled(text.join("\n"));
 }
 
 /// Prints a line with colours to standard error. What comes from outside is escaped already.
@@ -204,6 +226,16 @@ mod tests {
     fn text_of_several_lines_keeps_them_and_no_other_control_character() {
         let text = "a\tb\r\nPEM\n\u{1b}[2J\rforged\n\n é";
         assert_eq!(lines(text), "a\tb\r\nPEM\n\\u{1b}[2J\\rforged\n\n é");
+    }
+
+    #[test]
+    fn sentences_are_wrapped_and_tables_are_not() {
+        let text = "one two three\n│ one │ two │ three │\n  note: four five";
+        assert_eq!(wrapped_text(text, None), text);
+        assert_eq!(
+            wrapped_text(text, Some(9)),
+            "one two\n  three\n│ one │ two │ three │\n  note:\n    four\n    five"
+        );
     }
 
     #[test]

@@ -6,7 +6,8 @@ use std::io::{IsTerminal as _, Write as _};
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 
-use crate::output::{print, print_beside, print_json};
+use crate::output::{error_width, print_beside, print_json, print_wrapped};
+use crate::wrap::wrapped;
 
 /// The options by which a command shows a plan, asks, and changes something.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +35,7 @@ impl PlannedChange {
             (true, true) => print_json(plan)?,
             // Standard output has one line, at the end.
             (false, true) => print_beside(text)?,
-            (_, false) => print(text)?,
+            (_, false) => print_wrapped(text)?,
         }
         Ok(!self.is_plan)
     }
@@ -62,7 +63,7 @@ impl PlannedChange {
     ) -> anyhow::Result<()> {
         let printed = match self.json {
             true => print_json(report),
-            false => print(text),
+            false => print_wrapped(text),
         };
         printed.with_context(|| format!("{done}, but the result could not be shown"))
     }
@@ -97,7 +98,8 @@ pub(crate) fn confirm(
 ///
 /// When it cannot be asked.
 pub(crate) fn asked(question: &str) -> anyhow::Result<bool> {
-    write!(std::io::stderr(), "{question} [y/N] ").context("could not ask")?;
+    let question = wrapped(&format!("{question} [y/N]"), error_width());
+    write!(std::io::stderr(), "{question} ").context("could not ask")?;
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)

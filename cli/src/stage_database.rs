@@ -68,13 +68,17 @@ async fn variables_of(
     local: &LocalOptions,
 ) -> anyhow::Result<StageVariables> {
     let file = project::settings_file(&local.project)?;
-    let named = stage
-        .map(|stage| stage_name::parse(stage, file.as_ref()))
-        .transpose()?;
     let own: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     environment::ensure_known_names(&own)?;
+    let named = match stage {
+        Some(stage) => match local_clouds::find_stage(local, stage)? {
+            Some(running) => Some(running),
+            None => Some(stage_name::parse(stage, file.as_ref())?),
+        },
+        None => None,
+    };
     let mut variables: BTreeMap<String, String> = own
         .into_iter()
         .filter(|(name, value)| !ignored.contains(&name.as_str()) && !value.trim().is_empty())

@@ -241,7 +241,7 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     assert!(printed.1.starts_with("production=postgres://"));
     let review = local_command(&["mark", "show", "--stage", "review", &local]).await;
     assert!(
-        !review.0 && review.1.contains("has no stage review"),
+        !review.0 && review.1.contains("has no stage \"review\""),
         "{}",
         review.1
     );

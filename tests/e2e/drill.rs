@@ -48,7 +48,7 @@ async fn guestbook_keeps_its_promises_in_a_short_drill() {
             &["--fault", "flood", "--requests", requests],
             "no case is called",
         ),
-        (&["qa", "--requests", requests], "has no stage qa"),
+        (&["qa", "--requests", requests], "has no stage \\\"qa\\\""),
     ] {
         let (code, report) = drill(root(), &[words, &[&local]].concat()).await;
         assert_eq!(code, Some(2), "{report}");

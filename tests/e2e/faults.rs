@@ -257,7 +257,7 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
 
     for (words, reason) in [
         (&["stall"][..], "name the local stage with --stage"),
-        (&["stall", "--stage", "qa"], "has no stage qa"),
+        (&["stall", "--stage", "qa"], "has no stage \\\"qa\\\""),
         (
             &["fail-over", "--for", "5s", "--stage", "staging"],
             "happens once",

@@ -2,7 +2,7 @@
 //! a file appears or changes.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use stagelink_pipeline::{MigrationFile, MigrationFolder};
 use tokio::time::sleep;
 
 use crate::migrate;
-use crate::output::{note, note_error, note_wrapped};
+use crate::output::{note, note_error};
 
 /// The migrations of a project, with the content that was applied last.
 pub(super) struct LocalMigrations {
@@ -78,24 +78,28 @@ impl LocalMigrations {
         let empty = folder.empty_files().next();
         let empty = empty.map(|file| file.path().to_owned());
         let complete = folder.before_first_empty();
-        let (mut results, mut failed) = (Vec::new(), None);
+        let (mut applied_to, mut failed) = (BTreeMap::new(), None);
         let told = RefCell::new(BTreeSet::new());
         let tell = |line: String| {
             if told.borrow_mut().insert(line.clone()) {
-                note_wrapped(format_args!("  migrations: {line}"));
+                note(format_args!("  migrations: {line}"));
             }
         };
         for stage in stages {
             let database = database_without_pooler(stage);
             match migrate::apply_folder(&database, &complete, tell).await {
-                Ok(applied) => results.push(match applied.len() {
-                    0 => format!("{} is up to date", stage.name()),
-                    count => format!("{count} applied to {}", stage.name()),
-                }),
+                Ok(applied) => {
+                    let stages: &mut Vec<&str> = applied_to.entry(applied).or_default();
+                    stages.push(stage.name());
+                }
                 // Mostly the same mistake for each stage.
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
+        let mut results: Vec<String> = applied_to
+            .iter()
+            .map(|(files, stages)| done(files, stages))
+            .collect();
         if let Some(file) = empty {
             results.push(format!("{file} has no statement yet, and later files wait"));
         }
@@ -118,6 +122,18 @@ impl LocalMigrations {
     }
 }
 
+/// Returns what was applied to stages: `V4__mail and V5__index applied to production and staging`.
+fn done(files: &[String], stages: &[&str]) -> String {
+    let stages = stages.join(" and ");
+    let files = match files {
+        [] => return format!("nothing new for {stages}"),
+        [only] => only.clone(),
+        [first, last] => format!("{first} and {last}"),
+        [first, .., last] => format!("{first} to {last}, {} files,", files.len()),
+    };
+    format!("{files} applied to {stages}")
+}
+
 fn database(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()))
 }
@@ -132,3 +148,27 @@ const AFTER_ERROR: &str = "  the next change of a file is tried again, and `stag
                            dev` the databases are empty, unless --data keeps them";
 
 const INTERVAL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_names_the_files_and_the_stages() {
+        let files = ["V1__a", "V2__b", "V3__c"].map(str::to_owned);
+        let both = ["production", "staging"];
+        assert_eq!(
+            done(&files[..0], &both),
+            "nothing new for production and staging"
+        );
+        assert_eq!(done(&files[..1], &both[..1]), "V1__a applied to production");
+        assert_eq!(
+            done(&files[..2], &both[..1]),
+            "V1__a and V2__b applied to production"
+        );
+        assert_eq!(
+            done(&files, &both),
+            "V1__a to V3__c, 3 files, applied to production and staging"
+        );
+    }
+}

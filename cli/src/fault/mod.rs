@@ -4,6 +4,7 @@ use anyhow::anyhow;
 use serde::Serialize;
 use stagelink_local::faults::{ActiveFault, Fault};
 use stagelink_local::{Error as LocalError, ErrorKind};
+use stagelink_pipeline::no_stage;
 
 use crate::args::{FaultCommand, FaultOptions};
 use crate::failure::Failure;
@@ -97,10 +98,12 @@ pub(crate) fn ensure_stage(running: &RunningStages, stage: &str) -> anyhow::Resu
     if running.names.iter().any(|name| name == stage) {
         return Ok(());
     }
-    let names = running.names.join(" and ");
-    Err(of_usage(anyhow!(
-        "the running `stagelink dev` has no stage {stage}: it has {names}"
-    )))
+    let names = running.names.iter().map(String::as_str);
+    Err(of_usage(anyhow!(no_stage(
+        "the running `stagelink dev`",
+        stage,
+        names
+    ))))
 }
 
 /// Marks an error of the command's arguments.

@@ -8,7 +8,7 @@ use stagelink_pipeline::{DeployRecord, deploy_records, ensure_own_stage};
 
 use crate::args::HistoryOptions;
 use crate::failure::Failure;
-use crate::output::{print, print_json};
+use crate::output::{print_json, print_wrapped};
 use crate::progress::Step;
 use crate::stage_database::database_of;
 use crate::table::terminal_width;
@@ -30,7 +30,7 @@ pub async fn run(options: HistoryOptions) -> anyhow::Result<()> {
     let found = look_up(&options).await;
     match &found {
         Ok(history) if options.json => print_json(history)?,
-        Ok(history) => print(table::text(history, terminal_width()))?,
+        Ok(history) => print_wrapped(table::text(history, terminal_width()))?,
         Err(error) if options.json => print_json(&Failure::new(error))?,
         Err(_) => {}
     }

@@ -18,7 +18,7 @@ use stagelink_pipeline::{
 use crate::args::LinkOptions;
 use crate::failure::Failure;
 use crate::link::settings_file::ProposedFile;
-use crate::output::{note, print, print_beside, print_json};
+use crate::output::{note, print, print_beside, print_json, print_wrapped};
 use crate::planned_change::asked;
 use crate::progress::Step;
 
@@ -64,7 +64,7 @@ async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<(
     match options.json {
         // Standard output has one line, at the end.
         true => print_beside(&text)?,
-        false => print(&text)?,
+        false => print_wrapped(&text)?,
     }
     if options.dry_run {
         if options.json {
@@ -74,7 +74,7 @@ async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<(
         ensure_no_leak_stays(&plan)?;
         return match options.json {
             true => Ok(()),
-            false => print(match plan.findings.iter().any(ValueFinding::is_leak) {
+            false => print_wrapped(match plan.findings.iter().any(ValueFinding::is_leak) {
                 true => {
                     "nothing was set: this was a dry run; with --yes a run also needs \
                      --remove-leaks"
@@ -95,7 +95,7 @@ async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<(
         *has_printed = true;
         return print_plan(&plan, true);
     }
-    print(match plan.changes().is_empty() {
+    print_wrapped(match plan.changes().is_empty() {
         true => "nothing to change: the site has all of these variables",
         false => "set: new deploys get these variables; existing deploys keep the old ones",
     })

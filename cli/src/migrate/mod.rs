@@ -23,7 +23,7 @@ use self::report::Report;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::failure::print_failure;
 use crate::operator;
-use crate::output::{note, print, print_beside, print_json, terminal_width};
+use crate::output::{note, print, print_beside, print_json, print_wrapped, terminal_width};
 use crate::planned_change::confirm;
 use crate::progress::Step;
 use crate::project;
@@ -124,7 +124,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
     plan.ensure_none_is_held_back()?;
     let printed = match options.json {
         true => print_json(&report),
-        false => print(report.summary()),
+        false => print_wrapped(report.summary()),
     };
     match progress.has_applied() {
         true => printed.context("the migrations were applied, but the result could not be shown"),

@@ -9,7 +9,7 @@ use stagelink_pipeline::{MigrationFolder, SettingsFile};
 
 use crate::args::NewMigrationOptions;
 use crate::failure::Failure;
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 use crate::usage_error::of_usage;
 
 /// Creates the file, and prints its path.
@@ -35,7 +35,39 @@ fn create(options: &NewMigrationOptions) -> anyhow::Result<PathBuf> {
         created.with_context(|| format!("could not create the folder {}", path.display()))?;
     }
     let folder = MigrationFolder::read(&path)?;
-    Ok(folder.create_file(&options.name, options.timestamp)?)
+    let file = folder.create_file(&options.name, options.timestamp)?;
+    let created = file.file_name().unwrap_or_default().to_string_lossy();
+    for line in notes(&folder, &options.name, &created) {
+        note(line);
+    }
+    Ok(file)
+}
+
+/// Returns what to know about a new file: that it has no statement yet, and what its name may surprise by.
+fn notes(folder: &MigrationFolder, named: &str, created: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let name = |file: &str| {
+        let name = file.split_once("__").map_or(file, |(_, name)| name);
+        name.trim_end_matches(".sql").to_owned()
+    };
+    if !name(named).eq(&name(created)) {
+        notes.push(format!(
+            "note: {named:?} became {created}: a name has small letters, digits and _"
+        ));
+    }
+    let mut others = folder.files().iter();
+    if let Some(other) = others.find(|other| other.name() == name(created)) {
+        notes.push(format!("note: {} has the same name", other.path()));
+    }
+    notes.push(format!(
+        "note: write its SQL before the next `stagelink migrate`, which refuses all files while \
+         {created} has no statement"
+    ));
+    let mut empty = folder.empty_files().map(|file| file.path().to_owned());
+    if let Some(other) = empty.next() {
+        notes.push(format!("note: {other} has no statement yet, either"));
+    }
+    notes
 }
 
 /// Makes sure that a folder is a project, before its first migration makes a folder in it.
@@ -65,6 +97,34 @@ mod tests {
             migrations: migrations.map(Path::to_owned),
             json: false,
         })
+    }
+
+    #[test]
+    fn notes_say_what_a_new_file_blocks_and_what_became_of_its_name() {
+        let path = tempfile::tempdir().unwrap();
+        fs::write(path.path().join("V1__add_mail.sql"), "-- nothing yet").unwrap();
+        let folder = MigrationFolder::read(path.path()).unwrap();
+        let plain = notes(&folder, "index", "V2__index.sql");
+        assert!(
+            plain[0].contains("refuses all files while V2__index.sql has no"),
+            "{plain:?}"
+        );
+        assert!(
+            plain[1].contains("V1__add_mail.sql has no statement yet"),
+            "{plain:?}"
+        );
+        let odd = notes(&folder, "Add mail!", "V2__add_mail.sql");
+        assert!(
+            odd[0].contains("\"Add mail!\" became V2__add_mail.sql"),
+            "{odd:?}"
+        );
+        assert!(
+            odd[1].contains("V1__add_mail.sql has the same name"),
+            "{odd:?}"
+        );
+        for same in ["V9__index.sql", "index.sql", "index"] {
+            assert_eq!(notes(&folder, same, "V2__index.sql"), plain, "{same}");
+        }
     }
 
     #[test]

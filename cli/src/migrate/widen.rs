@@ -8,7 +8,7 @@ use stagelink_pipeline::{
 
 use crate::args::WidenHistoryOptions;
 use crate::failure::{Failure, print_failure};
-use crate::output::{print, print_json};
+use crate::output::{print_json, print_wrapped};
 use crate::planned_change::confirm;
 use crate::progress::Step;
 
@@ -57,7 +57,7 @@ async fn widen(options: &WidenHistoryOptions) -> anyhow::Result<()> {
         };
         return print_json(&json!({ "stage": stage.to_string(), "history": history }));
     }
-    print(match widened {
+    print_wrapped(match widened {
         WidenedHistory::None => {
             format!("stage {stage} has no history: its first run makes one that fits the files")
         }

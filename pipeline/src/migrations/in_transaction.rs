@@ -233,7 +233,7 @@ impl Attempt<'_> {
             return Err(Failure::TooLong(line));
         }
         let settings = format!(
-            "{ENCODING}; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
+            "{ENCODING}; SET LOCAL standard_conforming_strings = on; SET LOCAL lock_timeout = {}; SET LOCAL statement_timeout = {}",
             milliseconds(self.options.lock_timeout),
             milliseconds(left)
         );

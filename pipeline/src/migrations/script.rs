@@ -68,6 +68,12 @@ impl Script {
                 );
                 problems.push(at(statement.line, &text));
             }
+            let strings = statement.value_set_for("standard_conforming_strings");
+            if strings.is_some_and(|value| !is_on(value)) {
+                let text = "a file is judged and run with standard_conforming_strings, as each Postgres \
+                            since 9.1 has it: remove the SET, and write E'…' for a string with escapes";
+                problems.push(at(statement.line, text));
+            }
         }
         if !wants_none {
             let comments = statements.iter().flat_map(|statement| &statement.comments);
@@ -169,6 +175,12 @@ fn is_utf8(name: &str) -> bool {
     matches!(&*name, "utf8" | "unicode" | "default")
 }
 
+/// Returns whether a value of a parameter turns it on, or back to what the session began with.
+fn is_on(value: &str) -> bool {
+    let values = ["on", "true", "yes", "1", "default"];
+    values.iter().any(|on| on.eq_ignore_ascii_case(value))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -197,6 +209,28 @@ mod tests {
         ] {
             let script = read(sql).unwrap_or_else(|problems| panic!("{sql}: {problems:?}"));
             assert!(script.has_transaction(), "{sql}");
+        }
+    }
+
+    #[test]
+    fn strings_that_end_elsewhere_than_judged_are_refused() {
+        for sql in [
+            "SET standard_conforming_strings = off",
+            "SET LOCAL Standard_Conforming_Strings TO 'false'",
+            "SET SESSION \"standard_conforming_strings\" TO 0",
+        ] {
+            let problems = read(&format!("{sql}; SELECT 1")).unwrap_err();
+            assert!(
+                problems[0].contains("line 1: a file is judged"),
+                "{problems:?}"
+            );
+        }
+        for sql in [
+            "SET standard_conforming_strings = on",
+            "SET standard_conforming_strings TO DEFAULT",
+            "SET escape_string_warning = off",
+        ] {
+            assert!(read(sql).is_ok(), "{sql}");
         }
     }
 

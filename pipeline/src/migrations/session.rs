@@ -150,6 +150,8 @@ impl Session {
         let seconds = |seconds: u64| (seconds * 1000).to_string();
         self.set(&[
             ("application_name", &name),
+            // Strings end where the judge of the statements saw their end.
+            ("standard_conforming_strings", "on"),
             ("statement_timeout", "0"),
             ("transaction_timeout", "0"),
             // For the history; each file has its own.

@@ -129,22 +129,28 @@ impl Statement {
     /// Returns the encoding that `SET client_encoding` or `SET NAMES` gives the session, as it is
     /// spelled without its quotes.
     pub(crate) fn client_encoding(&self) -> Option<&str> {
+        let at = 1 + usize::from(self.is_scoped());
+        match self.begins(&["SET"]) && self.is_word(at, "NAMES") {
+            true => Some(self.spelled(at + 1)?.trim_matches(['\'', '"'])),
+            false => self.value_set_for("client_encoding"),
+        }
+    }
+
+    /// Returns the value that a `SET` gives a parameter, as it is spelled without its quotes.
+    pub(crate) fn value_set_for(&self, parameter: &str) -> Option<&str> {
         if !self.begins(&["SET"]) {
             return None;
         }
-        let scoped = self.is_word(1, "SESSION") || self.is_word(1, "LOCAL");
-        let at = 1 + usize::from(scoped);
-        let value = match self.is_word(at, "NAMES") {
-            true => at + 1,
-            false => {
-                let name = self.spelled(at)?.trim_matches('"');
-                if !name.eq_ignore_ascii_case("client_encoding") {
-                    return None;
-                }
-                at + 2
-            }
-        };
-        Some(self.spelled(value)?.trim_matches(['\'', '"']))
+        let at = 1 + usize::from(self.is_scoped());
+        let name = self.spelled(at)?.trim_matches('"');
+        match name.eq_ignore_ascii_case(parameter) {
+            true => Some(self.spelled(at + 2)?.trim_matches(['\'', '"'])),
+            false => None,
+        }
+    }
+
+    fn is_scoped(&self) -> bool {
+        self.is_word(1, "SESSION") || self.is_word(1, "LOCAL")
     }
 
     /// Returns the text with blanks for comments, so that all places stay.

@@ -21,6 +21,7 @@ use std::time::Duration;
 use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
+use crate::no_stage::no_stage;
 
 use self::document::Document;
 pub use self::drill::{DrillCount, DrillSettings, DrillWrite};
@@ -234,12 +235,9 @@ impl SettingsFile {
             return Ok(*stage);
         }
         text.parse().map_err(|error| {
-            let shown: String = text.chars().take(40).collect();
-            let (path, has) = (self.path.display(), self.names());
-            let message = format!(
-                "{path} has no stage {shown:?} ({has}): name one of these, or add a table \
-                 [stages.NAME] with its kind"
-            );
+            let missing = self.no_stage(text);
+            let message =
+                format!("{missing}; name one of these, or add a table [stages.NAME] with its kind");
             Error::with_source(ErrorKind::Settings, message, error)
         })
     }
@@ -278,12 +276,12 @@ impl SettingsFile {
         ))
     }
 
-    fn names(&self) -> String {
-        let names: Vec<_> = self.stages.keys().map(Stage::name).collect();
-        match names.is_empty() {
-            true => "it has no stages".to_owned(),
-            false => format!("it has {}", names.join(", ")),
-        }
+    fn no_stage(&self, named: &str) -> String {
+        no_stage(
+            self.path.display(),
+            named,
+            self.stages.keys().map(Stage::name),
+        )
     }
 
     /// Returns the settings of a stage.
@@ -293,7 +291,7 @@ impl SettingsFile {
     /// [`ErrorKind::Settings`] when the file does not have the stage.
     pub fn stage(&self, stage: Stage) -> Result<&StageSettings, Error> {
         self.stages.get(&stage).ok_or_else(|| {
-            let (path, has, name) = (self.path.display(), self.names(), stage.name());
+            let (missing, name) = (self.no_stage(stage.as_str()), stage.name());
             let kind = match stage.has_own_name() {
                 true => format!(" and kind = \"{}\"", stage.kind()),
                 false => String::new(),
@@ -307,7 +305,7 @@ impl SettingsFile {
             };
             Error::new(
                 ErrorKind::Settings,
-                format!("{path} has no stage {stage} ({has}): add a table [stages.{name}]{kind} to it, {source}"),
+                format!("{missing}; add a table [stages.{name}]{kind} to it, {source}"),
             )
         })
     }

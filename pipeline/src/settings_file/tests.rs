@@ -129,7 +129,7 @@ fn stage_that_is_missing_is_named_with_those_that_are_there() {
         .unwrap_err();
     let error = error.to_string();
     assert!(
-        error.contains("no stage production (it has staging)"),
+        error.contains("no stage \"production\": it has staging"),
         "{error}"
     );
     // Without a pipeline the table alone would lead to the next error.
@@ -332,7 +332,7 @@ fn stage_with_its_own_name_is_found_by_it() {
     );
     let error = file.find_stage("q").unwrap_err().report();
     assert!(
-        error.contains("no stage \"q\" (it has review, staging, qa, production)"),
+        error.contains("no stage \"q\": it has review, staging, qa and production"),
         "{error}"
     );
     assert!(error.contains("unknown stage \"q\""), "{error}");

@@ -128,7 +128,7 @@ async fn commands_take_the_stages_name_or_its_written_form() {
     assert!(
         unknown
             .errors
-            .contains("has no stage \"q\" (it has staging, qa)"),
+            .contains("has no stage \"q\": it has staging and qa"),
         "{}",
         unknown.errors
     );

@@ -6,6 +6,7 @@ mod commit_limits;
 mod drift;
 mod enforcement;
 mod histories;
+mod hostile;
 mod indexes;
 mod interrupted;
 mod interrupted_alone;
