@@ -211,6 +211,37 @@ pub(super) async fn forget(
     client.execute_typed(&forget, &version).await.map(|_| ())
 }
 
+/// Gives the records of these numbers and checksums other checksums. Without a table there is nothing
+/// to do.
+///
+/// # Errors
+///
+/// Those of the driver.
+pub(super) async fn replace_checksums(
+    client: &Client,
+    versions: &[i64],
+    old: &[String],
+    new: &[String],
+) -> Result<(), DriverError> {
+    let found = client.query_typed(FIND, &[]).await?;
+    let Some(found) = found.first() else {
+        return Ok(());
+    };
+    let table: &str = found.try_get(0)?;
+    let update = format!(
+        "UPDATE {table} AS record SET checksum = known.new FROM \
+         ROWS FROM (pg_catalog.unnest($1), pg_catalog.unnest($2), pg_catalog.unnest($3)) \
+         AS known (version, old, new) \
+         WHERE known.version = record.version AND known.old = record.checksum"
+    );
+    let parameters = [
+        (&versions as _, Type::INT8_ARRAY),
+        (&old as _, Type::TEXT_ARRAY),
+        (&new as _, Type::TEXT_ARRAY),
+    ];
+    client.execute_typed(&update, &parameters).await.map(|_| ())
+}
+
 /// Finds the table beside the history, which is on the search path.
 const FIND: &str = "SELECT pg_catalog.quote_ident(n.nspname) \
      OPERATOR(pg_catalog.||) '.' OPERATOR(pg_catalog.||) pg_catalog.quote_ident(r.relname) \

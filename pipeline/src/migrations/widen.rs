@@ -12,6 +12,7 @@ use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::History;
 use crate::migrations::lock;
 use crate::migrations::options::MigrationOptions;
+use crate::migrations::records;
 use crate::migrations::run::keep_schema;
 use crate::migrations::server_words::{describe, sqlstate};
 use crate::migrations::session::{ANSWER, Session, milliseconds};
@@ -30,7 +31,7 @@ pub enum WidenedHistory {
 }
 
 /// Changes the column `version` of a stage's history to int8, and the checksums, which depend on its
-/// width, with it. A schema that was kept for comparisons goes on with the new history, and what
+/// width, with it, in the history and in the records of classes. A schema that was kept for comparisons goes on with the new history, and what
 /// differs from it still does.
 ///
 /// # Errors
@@ -50,7 +51,7 @@ pub async fn widen_history(
         None => WidenedHistory::None,
         Some(history) if history.version_type == VersionType::Int8 => WidenedHistory::WasWide,
         Some(history) => {
-            let known = checksums(&history, folder);
+            let known = Checksums::of(&history, folder);
             ensure_all_known(&history, &known, session.stage)?;
             let lock_timeout = milliseconds(options.lock_timeout);
             let baseline = timeout(ANSWER, Baseline::read(client, &history)).await;
@@ -68,31 +69,35 @@ pub async fn widen_history(
     Ok(result)
 }
 
-/// Returns the number of each migration whose file is as it was applied, with the checksum of the
-/// new width.
-fn checksums(history: &History, folder: &MigrationFolder) -> (Vec<i64>, Vec<String>) {
-    let files = folder.files().iter();
-    let known = files.filter(|file| {
-        let checksum = file.checksum(VersionType::Int4).to_string();
-        let mut rows = history.applied.iter();
-        rows.any(|row| row.version == file.version() && row.checksum == checksum)
-    });
-    known
-        .map(|file| {
-            let checksum = file.checksum(VersionType::Int8);
-            (file.version(), checksum.to_string())
-        })
-        .unzip()
+/// The applied migrations whose files are as they were applied: as columns, for one statement.
+#[derive(Default)]
+struct Checksums {
+    versions: Vec<i64>,
+    narrow: Vec<String>,
+    wide: Vec<String>,
+}
+
+impl Checksums {
+    fn of(history: &History, folder: &MigrationFolder) -> Self {
+        let mut known = Self::default();
+        for file in folder.files() {
+            let narrow = file.checksum(VersionType::Int4).to_string();
+            let mut rows = history.applied.iter();
+            if rows.any(|row| row.version == file.version() && row.checksum == narrow) {
+                known.versions.push(file.version());
+                known.narrow.push(narrow);
+                let wide = file.checksum(VersionType::Int8);
+                known.wide.push(wide.to_string());
+            }
+        }
+        known
+    }
 }
 
 /// Makes sure that each applied migration has its file: without it the new checksum is not known.
-fn ensure_all_known(
-    history: &History,
-    known: &(Vec<i64>, Vec<String>),
-    stage: Stage,
-) -> Result<(), Error> {
+fn ensure_all_known(history: &History, known: &Checksums, stage: Stage) -> Result<(), Error> {
     let mut rows = history.applied.iter();
-    let unknown = rows.find(|row| !known.0.contains(&row.version));
+    let unknown = rows.find(|row| !known.versions.contains(&row.version));
     match unknown {
         None => Ok(()),
         Some(row) => Err(Error::new(
@@ -108,7 +113,7 @@ fn ensure_all_known(
 async fn widen(
     client: &Client,
     history: &History,
-    (versions, checksums): &(Vec<i64>, Vec<String>),
+    checksums: &Checksums,
     lock_timeout: u128,
 ) -> Result<(), DriverError> {
     let table = &history.table;
@@ -123,10 +128,16 @@ async fn widen(
     );
     client.batch_execute(&begin).await?;
     let parameters = [
-        (versions as _, Type::INT8_ARRAY),
-        (checksums as _, Type::TEXT_ARRAY),
+        (&checksums.versions as _, Type::INT8_ARRAY),
+        (&checksums.wide as _, Type::TEXT_ARRAY),
     ];
-    client.execute_typed(&update, &parameters).await.map(|_| ())
+    client.execute_typed(&update, &parameters).await?;
+    let Checksums {
+        versions,
+        narrow,
+        wide,
+    } = checksums;
+    records::replace_checksums(client, versions, narrow, wide).await
 }
 
 /// Commits. Where the connection is lost meanwhile, the server alone knows the outcome.

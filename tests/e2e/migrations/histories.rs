@@ -180,6 +180,10 @@ async fn timestamps_need_a_history_that_takes_them() {
     // As refinery computes them with its feature int8-versions.
     let checksum = "SELECT checksum FROM refinery_schema_history WHERE version = 1";
     assert_eq!(project.rows(checksum).await, ["18222955304573007323"]);
+    // The recorded classes are still those of the history's migrations.
+    let recorded = "SELECT string_agg(class, ',' ORDER BY version) FROM refinery_schema_history \
+                    JOIN stagelink_migration_records USING (version, checksum)";
+    assert_eq!(project.rows(recorded).await, ["before,before"]);
     // A database without a history gets one that takes them.
     let new = Project::with(&[("V1__a.sql", "SELECT 1"), (TIME, "CREATE TABLE b ()")]).await;
     assert_eq!(new.applied().await, ["V1__a", "V20261127090416__b"]);
