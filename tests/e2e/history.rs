@@ -91,6 +91,21 @@ async fn history_has_the_deploys_of_the_stage_newest_first_and_no_key() {
     }
 }
 
+#[tokio::test]
+async fn records_that_another_session_has_locked_end_the_command_with_the_reason() {
+    let project = Project::new().await;
+    project.run(TABLE).await;
+    let other = project.session().await;
+    let lock = "BEGIN; LOCK TABLE stagelink_deploys";
+    other.batch_execute(lock).await.expect("the lock");
+    let mut command = project.stagelink("history", &["staging"]).await;
+    let output = command.output().await.expect("it runs");
+    let log = String::from_utf8(output.stderr).expect("a text");
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    let reason = "could not read the records of deploys: the server has not answered for 10s";
+    assert!(log.contains(reason), "{log}");
+}
+
 /// Runs the command, and returns its output and its log.
 async fn history(project: &Project, arguments: &[&str]) -> (String, String) {
     let command = project.stagelink("history", arguments).await.output().await;

@@ -14,7 +14,7 @@ pub(super) fn plan(plan: &PlanSummary) -> String {
         false => commit.to_owned(),
     };
     let replaced = match (&plan.replaced_artifact, plan.is_promoted) {
-        (_, true) => "the same artifact".to_owned(),
+        (_, true) => "the same artifact: promoting it once more needs --again".to_owned(),
         (Some(artifact), false) => format!("artifact {}", short(artifact)),
         (None, false) => "an artifact that is not known".to_owned(),
     };

@@ -5,6 +5,7 @@
 //! [`apply`](MigrationPlan::apply), which takes the lock and applies each file by itself.
 
 mod alone;
+pub(crate) mod bounded_read;
 mod changed_facts;
 pub(crate) mod class;
 mod comparison;

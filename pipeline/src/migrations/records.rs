@@ -6,7 +6,8 @@ use stagelink::Database;
 use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::migrations::bounded_read;
 use crate::migrations::class::Class;
 use crate::migrations::file::MigrationFile;
 use crate::migrations::read_error::ReadError;
@@ -56,13 +57,11 @@ pub(super) struct RecordFacts {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Database`] when the database cannot be reached, or refuses the query.
+/// [`ErrorKind::Database`](crate::ErrorKind::Database) when the database cannot be reached, or refuses the query.
 pub async fn records(database: &Database) -> Result<Vec<MigrationRecord>, Error> {
     let what = "could not read the records of migrations";
-    let client = database.client().await;
-    let client = client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-    let read = read(&client).await;
-    read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+    let client = bounded_read::connect(database, what).await?;
+    bounded_read::answered(what, read(&client)).await
 }
 
 /// Reads the records through an open session.

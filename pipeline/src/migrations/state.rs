@@ -1,12 +1,10 @@
 //! The state of a database's migrations beside a folder, read without a change and without a lock.
 
-use std::time::Duration;
-
 use stagelink::Database;
 use stagelink::tokio_postgres::Client;
-use tokio::time::timeout;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::migrations::bounded_read;
 use crate::migrations::comparison::{Disagreement, compare};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
@@ -42,25 +40,15 @@ impl MigrationState {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when the database cannot be used or carries another stage's mark, or
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) when the database cannot be used or carries another stage's mark, or
     /// the history cannot be read.
     pub(crate) async fn read(
         database: &Database,
         folder: Option<&MigrationFolder>,
     ) -> Result<Self, Error> {
         let what = "could not read the history of migrations";
-        let client = database.client().await;
-        let client =
-            client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-        match timeout(ANSWER, Self::read_by(&client, folder)).await {
-            Ok(state) => {
-                state.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
-            }
-            Err(_) => {
-                let message = format!("{what}: the server has not answered for {ANSWER:?}");
-                Err(Error::new(ErrorKind::Database, message))
-            }
-        }
+        let client = bounded_read::connect(database, what).await?;
+        bounded_read::answered(what, Self::read_by(&client, folder)).await
     }
 
     /// Reads the history by a connection that the caller has.
@@ -117,5 +105,3 @@ impl MigrationState {
         state
     }
 }
-
-const ANSWER: Duration = Duration::from_secs(10);

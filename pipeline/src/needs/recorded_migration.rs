@@ -1,13 +1,12 @@
 //! A migration that a database's history records, with the class by which it was applied.
 
 use std::fmt;
-use std::time::Duration;
 
 use stagelink::tokio_postgres::Client;
 use stagelink::{Database, one_line};
-use tokio::time::timeout;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
+use crate::migrations::bounded_read;
 use crate::migrations::class::Class;
 use crate::migrations::{History, MigrationFolder, ReadError, read_records};
 use crate::needs::listed_migration::ListedMigration;
@@ -36,21 +35,15 @@ impl RecordedMigration {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Database`] when the database cannot be reached, or the role may not read the
+    /// [`ErrorKind::Database`](crate::ErrorKind::Database) when the database cannot be reached, or the role may not read the
     /// history.
     pub async fn read_all(
         database: &Database,
         folder: Option<&MigrationFolder>,
     ) -> Result<Vec<Self>, Error> {
         let what = "could not read the history of migrations";
-        let client = database.client().await;
-        let client =
-            client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))?;
-        let Ok(read) = timeout(ANSWER, Self::read_by(&client, folder)).await else {
-            let message = format!("{what}: the server has not answered for {ANSWER:?}");
-            return Err(Error::new(ErrorKind::Database, message));
-        };
-        read.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+        let client = bounded_read::connect(database, what).await?;
+        bounded_read::answered(what, Self::read_by(&client, folder)).await
     }
 
     /// Reads the history by a connection, as [`read_all`](Self::read_all) does.
@@ -98,6 +91,3 @@ impl fmt::Display for RecordedMigration {
         write!(f, "V{}__{}", self.version, one_line(&self.name))
     }
 }
-
-/// The longest time that the server may take for an answer.
-const ANSWER: Duration = Duration::from_secs(10);

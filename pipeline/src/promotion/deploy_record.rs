@@ -14,7 +14,7 @@ use stagelink::{Database, Stage};
 pub use self::outcome::DeployOutcome;
 pub(crate) use self::writing::{NewDeploy, begin, finish};
 use crate::error::{Error, ErrorKind};
-use crate::migrations::{ReadError, describe_driver_error};
+use crate::migrations::{ReadError, bounded_read, describe_driver_error};
 use crate::promotion::own_table::OwnTable;
 
 /// The record of a command that changed the code of a stage.
@@ -78,9 +78,8 @@ pub async fn deploy_records(database: &Database, limit: u32) -> Result<Vec<Deplo
     let what = "could not read the records of deploys";
     let failed = |error| Error::with_source(ErrorKind::Database, what, error);
     let stage = database.stage().map_err(failed)?;
-    let client = database.client().await.map_err(failed)?;
-    let records = read(&client, stage, limit).await;
-    records.map_err(|error| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+    let client = bounded_read::connect(database, what).await?;
+    bounded_read::answered(what, read(&client, stage, limit)).await
 }
 
 /// Reads the records of a stage as [`deploy_records`] does, and the time by the server's clock.
@@ -95,17 +94,16 @@ pub(crate) async fn records_and_time(
     let what = "could not read the records of deploys";
     let failed = |error| Error::with_source(ErrorKind::Database, what, error);
     let stage = database.stage().map_err(failed)?;
-    let client = database.client().await.map_err(failed)?;
+    let client = bounded_read::connect(database, what).await?;
     let read = async {
         let seconds = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.int8";
         let rows = client.query_typed(seconds, &[]).await?;
         let seconds = rows.first().map(|row| row.try_get(0)).transpose()?;
         let now = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok());
         let now = now.ok_or_else(|| ReadError::Unusable("the server told no time".to_owned()))?;
-        Ok((read(&client, stage, limit).await?, now))
+        Ok::<_, ReadError>((read(&client, stage, limit).await?, now))
     };
-    read.await
-        .map_err(|error: ReadError| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+    bounded_read::answered(what, read).await
 }
 
 /// Reads the records of a stage through an open session, as [`deploy_records`] does.

@@ -22,7 +22,7 @@ use self::renewal::{Change, Renewal, Times};
 pub(crate) use self::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
 use crate::fence::Fence;
-use crate::migrations::{ReadError, Session, SessionWork};
+use crate::migrations::{ReadError, Session, SessionWork, bounded_read};
 use crate::promotion::own_table::OwnTable;
 
 /// The lease on a stage, which this process holds.
@@ -65,7 +65,7 @@ impl Lease {
         let what = "could not look at the lease on the stage";
         let failed = |error| Error::with_source(ErrorKind::Database, what, error);
         let stage = database.stage().map_err(failed)?;
-        let client = database.client().await.map_err(failed)?;
+        let client = bounded_read::connect(database, what).await?;
         let look = async {
             match TABLE.find(&client).await? {
                 None => Ok(None),
@@ -75,12 +75,11 @@ impl Lease {
                         let here = origin(&client, &table).await;
                         row.is_foreign = is_foreign(&row.token, here.as_deref());
                     }
-                    Ok(row)
+                    Ok::<_, ReadError>(row)
                 }
             }
         };
-        look.await
-            .map_err(|error: ReadError| Error::new(ErrorKind::Database, format!("{what}: {error}")))
+        bounded_read::answered(what, look).await
     }
 
     /// Takes the lease on a stage, where it is free; or takes over that of the same command, where it has

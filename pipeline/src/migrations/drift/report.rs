@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::Serialize;
 use stagelink::tokio_postgres::Client;
 use stagelink::{Client as StageClient, Database};
-use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::migrations::bounded_read;
 use crate::migrations::drift::difference::SchemaDifference;
 use crate::migrations::drift::kept::{Kept, keep};
 use crate::migrations::drift::snapshot::{SCHEMA_CHANGES, SchemaSnapshot};
@@ -153,23 +153,13 @@ fn schema_changes() -> Error {
 }
 
 async fn connect(database: &Database) -> Result<StageClient, Error> {
-    let client = database.client().await;
-    client.map_err(|error| Error::with_source(ErrorKind::Database, WHAT, error))
+    bounded_read::connect(database, WHAT).await
 }
 
 async fn answered<T, E: Into<ReadError>>(
     step: impl Future<Output = Result<T, E>>,
 ) -> Result<T, Error> {
-    match timeout(ANSWER, step).await {
-        Ok(answer) => answer.map_err(|error| {
-            let error: ReadError = error.into();
-            Error::new(ErrorKind::Database, format!("{WHAT}: {error}"))
-        }),
-        Err(_) => Err(Error::new(
-            ErrorKind::Database,
-            format!("{WHAT}: the server has not answered for {ANSWER:?}"),
-        )),
-    }
+    bounded_read::answered_within(ANSWER, WHAT, step).await
 }
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '2s'; \

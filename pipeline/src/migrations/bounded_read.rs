@@ -1,0 +1,53 @@
+//! A read of what is kept in a stage's database. It ends although the server does not answer, such as
+//! while another session has locked the table.
+
+use std::time::Duration;
+
+use stagelink::{Client, Database};
+use tokio::time::timeout;
+
+use crate::error::{Error, ErrorKind};
+use crate::migrations::read_error::ReadError;
+
+/// Connects for a read. `what` says what could not be done otherwise.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] when the database cannot be reached.
+pub(crate) async fn connect(database: &Database, what: &str) -> Result<Client, Error> {
+    let client = database.client().await;
+    client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))
+}
+
+/// Waits for the answers to a read, [`ANSWER`] at most.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] when they do not come, or the server refuses a query.
+pub(crate) async fn answered<T, E: Into<ReadError>>(
+    what: &str,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    answered_within(ANSWER, what, read).await
+}
+
+/// Waits for the answers to a read as [`answered`] does, with a limit of its own.
+///
+/// # Errors
+///
+/// Those of [`answered`].
+pub(crate) async fn answered_within<T, E: Into<ReadError>>(
+    limit: Duration,
+    what: &str,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    let reason = match timeout(limit, read).await {
+        Ok(Ok(answer)) => return Ok(answer),
+        Ok(Err(error)) => error.into().to_string(),
+        Err(_) => format!("the server has not answered for {limit:?}"),
+    };
+    Err(Error::new(ErrorKind::Database, format!("{what}: {reason}")))
+}
+
+/// The longest time that the answers to a read take: a row per migration or deploy is milliseconds.
+const ANSWER: Duration = Duration::from_secs(10);
