@@ -31,7 +31,8 @@ impl Site {
         let action = format!("read the deploy {id}");
         let path = ["sites", &self.id, "deploys", id];
         let response = self.persist(of_get(&path), &action).await?;
-        self.api.read(&response, &action)
+        let deploy = self.api.read(&response, &action)?;
+        asked_for(deploy, id, &action)
     }
 
     /// Reads a deploy; `None` where Netlify has it no longer.
@@ -45,7 +46,10 @@ impl Site {
         let response = self.persist(of_get(&path), &action).await?;
         match response.status {
             StatusCode::NOT_FOUND => Ok(None),
-            _ => self.api.read(&response, &action).map(Some),
+            _ => {
+                let deploy = self.api.read(&response, &action)?;
+                asked_for(deploy, id, &action).map(Some)
+            }
         }
     }
 
@@ -234,6 +238,20 @@ impl Site {
     }
 }
 
+/// Returns a deploy that was read, if it is the one that was asked for.
+fn asked_for(deploy: Deploy, id: &str, action: &str) -> Result<Deploy, Error> {
+    if deploy.id == id {
+        return Ok(deploy);
+    }
+    Err(Error::new(
+        ErrorKind::Refused,
+        format!(
+            "could not {action}: Netlify answered about the deploy {}",
+            deploy.id
+        ),
+    ))
+}
+
 fn of_get<'a>(path: &'a [&'a str]) -> Request<'a> {
     Request {
         path,
@@ -241,8 +259,10 @@ fn of_get<'a>(path: &'a [&'a str]) -> Request<'a> {
     }
 }
 
+/// An answer without the member is of something before Netlify, and says nothing of what is published.
 #[derive(Deserialize)]
 struct PublishedJson {
+    #[serde(deserialize_with = "Option::deserialize")]
     published_deploy: Option<Deploy>,
 }
 
