@@ -115,7 +115,7 @@ pub(crate) fn report(report: &LambdaReport) -> String {
         .iter()
         .any(|function| function.previous.is_some())
     {
-        let _ = write!(text, "; back: stagelink rollback {stage}");
+        let _ = write!(text, "; back: `stagelink rollback {stage}`");
     }
     text
 }

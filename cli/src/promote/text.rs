@@ -79,7 +79,7 @@ pub(super) fn report(report: &PromotionReport, to: &str) -> String {
     for note in &report.notes {
         text.push_str(&format!("\n  ! {}", one_line(note)));
     }
-    text.push_str(&format!("\n  back: stagelink rollback {to}"));
+    text.push_str(&format!("\n  back: `stagelink rollback {to}`"));
     text
 }
 

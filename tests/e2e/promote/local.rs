@@ -17,7 +17,11 @@ async fn local_clouds_are_promoted_and_taken_back_without_a_question() {
     let run = shop.run(&["promote", "--plan", "--local", "--json"]).await;
     run.succeeds();
     assert_eq!(run.json()["artifact"], json!(artifact));
-    shop.run(&["promote", "--local"]).await.succeeds();
+    let run = shop.run(&["promote", "--local"]).await;
+    run.succeeds();
+    // The way back is that of the same clouds.
+    let back = "back: `stagelink rollback production --local`";
+    assert!(run.output.contains(back), "{}", run.output);
     assert_eq!(Shop::artifact_of(&shop.published()), artifact);
     assert_eq!(shop.page().await, "<h1>two</h1>\n");
     shop.run(&["rollback", "--local"]).await.succeeds();
