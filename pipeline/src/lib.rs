@@ -115,6 +115,7 @@ pub use crate::migrations::class::ProposedFile;
 pub use crate::migrations::class::RULES;
 pub use crate::migrations::class::Refusal;
 pub use crate::migrations::class::RelationFacts;
+pub use crate::migrations::class::RelationKind;
 pub use crate::migrations::class::Rule;
 pub use crate::migrations::class::RuleSource;
 pub use crate::migrations::class::SEVERAL_TABLES;

@@ -8,7 +8,7 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{ROWS, Shop};
 
 /// The statements, a query that breaks, and the oldest major version that knows them.
-const CASES: [(&str, &str, u32); 47] = [
+const CASES: [(&str, &str, u32); 49] = [
     (
         "CREATE TABLE ahead.tiny (name text)",
         "SELECT count(*) FROM tiny",
@@ -32,6 +32,16 @@ const CASES: [(&str, &str, u32); 47] = [
     (
         "DELETE FROM tiny WHERE true",
         "SELECT count(*) FROM tiny",
+        15,
+    ),
+    (
+        "DELETE FROM tiny WHERE name = 'name 1'",
+        "SELECT count(*) FROM tiny",
+        15,
+    ),
+    (
+        "ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES IN (2)",
+        "SELECT count(*) FROM parts",
         15,
     ),
     (

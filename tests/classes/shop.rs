@@ -110,6 +110,7 @@ CREATE TABLE other (id bigint PRIMARY KEY, big_id bigint REFERENCES big (id), x 
 CREATE TABLE parts (id bigint, kind int) PARTITION BY LIST (kind);
 CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
 CREATE TABLE parts_2 (id bigint, kind int);
+INSERT INTO parts_2 VALUES (1001, 2);
 INSERT INTO parts SELECT n, 1 FROM generate_series(1, 1000) n;
 CREATE TABLE later (id bigint, kind int);
 INSERT INTO later SELECT n, 9 FROM generate_series(1, 100000) n;

@@ -4,12 +4,13 @@ use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 
 use crate::migrations::file::MigrationFile;
+use crate::migrations::own_tables::{HISTORY_TABLE, RECORDS_TABLE};
 use crate::migrations::read_error::ReadError;
-use crate::migrations::records::{RECORDS_TABLE, RecordFacts};
+use crate::migrations::records::RecordFacts;
 use crate::migrations::version_type::VersionType;
 
 /// The name of the table, as refinery has it.
-pub(super) const TABLE: &str = "refinery_schema_history";
+pub(super) const TABLE: &str = HISTORY_TABLE;
 
 /// A row of the history.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,12 +10,10 @@ use crate::error::Error;
 use crate::migrations::bounded_read;
 use crate::migrations::class::Class;
 use crate::migrations::file::MigrationFile;
+use crate::migrations::own_tables::RECORDS_TABLE;
 use crate::migrations::read_error::ReadError;
 use crate::migrations::rule_override::RuleOverride;
 use crate::migrations::server_words::describe;
-
-/// The name of the table, which is in the schema of the history.
-pub(crate) const RECORDS_TABLE: &str = "stagelink_migration_records";
 
 /// The record of a migration that `stagelink migrate` or `stagelink dev` applied.
 ///

@@ -14,7 +14,7 @@ use stagelink::{Database, Stage};
 pub use self::outcome::DeployOutcome;
 pub(crate) use self::writing::{NewDeploy, begin, finish};
 use crate::error::{Error, ErrorKind};
-use crate::migrations::{ReadError, bounded_read, describe_driver_error};
+use crate::migrations::{DEPLOYS_TABLE, ReadError, bounded_read, describe_driver_error};
 use crate::promotion::own_table::OwnTable;
 
 /// The record of a command that changed the code of a stage.
@@ -165,7 +165,7 @@ fn record(row: &Row) -> Result<DeployRecord, DriverError> {
 
 /// The table of records.
 const TABLE: OwnTable = OwnTable {
-    name: "stagelink_deploys",
+    name: DEPLOYS_TABLE,
     columns: "id int8 GENERATED ALWAYS AS IDENTITY PRIMARY KEY, stage text NOT NULL, \
               command text NOT NULL, artifact text NOT NULL, deploy text, previous text, commit text, \
               applied_migrations int8[] NOT NULL, by text NOT NULL, \

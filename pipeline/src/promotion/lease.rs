@@ -22,7 +22,7 @@ use self::renewal::{Change, Renewal, Times};
 pub(crate) use self::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
 use crate::fence::Fence;
-use crate::migrations::{ReadError, Session, SessionWork, bounded_read};
+use crate::migrations::{LEASES_TABLE, ReadError, Session, SessionWork, bounded_read};
 use crate::promotion::own_table::OwnTable;
 
 /// The lease on a stage, which this process holds.
@@ -343,7 +343,7 @@ fn is_of_a_copy(stage: Stage, row: &LeaseRow) -> Error {
 
 /// The table of leases, with a row for each stage that a command changes.
 const TABLE: OwnTable = OwnTable {
-    name: "stagelink_leases",
+    name: LEASES_TABLE,
     columns: "stage text PRIMARY KEY, token text NOT NULL, holder text NOT NULL, \
               command text NOT NULL, taken_at timestamptz NOT NULL, \
               expires_at timestamptz NOT NULL, progress jsonb",

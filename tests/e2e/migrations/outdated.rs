@@ -84,25 +84,25 @@ async fn text_that_was_judged_is_the_text_that_runs() {
 #[tokio::test]
 async fn file_that_would_wait_or_needs_a_person_by_now_stops_the_run() {
     let project = shop().await;
-    project.write("V2__delete.sql", "DELETE FROM small WHERE id = 5;");
+    project.write("V2__change.sql", "UPDATE small SET a = 1 WHERE id = 5;");
     let made = plan(&project).await;
     project
         .run(
             "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
-             CREATE TRIGGER note AFTER DELETE ON small EXECUTE FUNCTION note()",
+             CREATE TRIGGER note AFTER UPDATE ON small EXECUTE FUNCTION note()",
         )
         .await;
     is_refused(
         &project,
         &made,
         &[
-            "V2__delete.sql was before when it was planned; now it is ask, and is refused, since \
+            "V2__change.sql was before when it was planned; now it is ask, and is refused, since \
              public.small has a trigger",
             "--override data-change@V2 --reason TEXT",
         ],
     )
     .await;
-    project.remove("V2__delete.sql");
+    project.remove("V2__change.sql");
     // A view that did not exist: to replace it changes what running code reads.
     project.write("V3__view.sql", "CREATE OR REPLACE VIEW v AS SELECT 2 AS a;");
     let made = plan(&project).await;

@@ -3,7 +3,7 @@
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::{Draft, range_of};
-use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts};
+use super::facts::{ConstraintFacts, ConstraintKind, RelationFacts, RelationKind};
 use super::lock::LockMode;
 use super::rules::{
     ADDING_FOREIGN_KEY, ALTERS_VIEW_OPTIONS, ATTACH_PARTITION, BAN_DROP_CONSTRAINT,
@@ -36,6 +36,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     for action in actions(node) {
         draft.fits_both = false;
         judge_action(draft, &table, &action);
+        judge_kind(draft, &table, &action);
         fits_both &= draft.fits_both;
         draft.actions.push((range_of(&action), draft.fits_both));
     }
@@ -43,10 +44,16 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     lock_children(draft, &table, node);
     if is_new {
         draft.accept_as_new();
+        let mut dismissed = draft.dismissed.iter();
+        let goes_through_rows = dismissed.any(|(rule, ..)| rule.is_about_duration);
+        draft.is_long |= goes_through_rows && draft.scope.is_filled(&table);
     } else if draft.scope.is_of_run(&table) {
         draft.accept_as_unused();
     }
     draft.relax(&table);
+    for action in actions(node) {
+        judge_new_rows(draft, &table, &action);
+    }
     if !(is_new || draft.scope.is_of_run(&table)) || draft.scope.was_written(&table) {
         judge_own_code(draft, &table, node);
     }
@@ -179,6 +186,20 @@ fn sets_view_option(action: &SyntaxNode) -> bool {
     let text = action.text().to_string().to_ascii_lowercase();
     let of_views = ["check_option", "security_barrier", "security_invoker"];
     of_views.iter().any(|option| text.contains(option))
+}
+
+/// Judges an action on what is no table as `ALTER VIEW` and the like are judged.
+fn judge_kind(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    let kind = draft.scope.relation(table).map(|facts| facts.kind);
+    let rule = match kind {
+        None | Some(RelationKind::Table) => return,
+        Some(RelationKind::View) => ALTERS_VIEW_OPTIONS,
+        Some(RelationKind::Other) => UNKNOWN_STATEMENT,
+    };
+    if !draft.is_found_any(action) {
+        draft.add(rule, action);
+        draft.fits_both = false;
+    }
 }
 
 fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
@@ -376,6 +397,25 @@ fn drop_constraint(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNod
                     draft.lock(&other, LockMode::AccessExclusive, false);
                 }
             }
+        }
+    }
+}
+
+/// Adds a finding where a table that has rows comes below one that the code that runs now reads.
+fn judge_new_rows(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) {
+    let other = name_under(action, SyntaxKind::TABLE_NAME_REF);
+    let (parent, child) = match (action.kind(), other) {
+        (SyntaxKind::INHERIT_TABLE, Some(parent)) => (parent, table.clone()),
+        (SyntaxKind::ATTACH_PARTITION, Some(partition)) => (table.clone(), partition),
+        _ => return,
+    };
+    let scope = draft.scope;
+    let is_unused = |name: &ObjectName| scope.is_new(name) || scope.is_of_run(name);
+    if !is_unused(&parent) && !(is_unused(&child) && !scope.was_written(&child)) {
+        draft.add(INHERIT, action);
+        draft.fits_both = false;
+        for (range, fits_both) in &mut draft.actions {
+            *fits_both &= *range != range_of(action);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::column;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
+use super::null_check;
 use super::own_code;
 use super::rules::{
     ADDING_FOREIGN_KEY, ADDING_NOT_NULL, ADDING_PRIMARY_KEY, BAN_NEW_WRITE_RESTRICTION,
@@ -13,9 +14,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{
-    child, child_name, columns, find, holds, name_under, names_under, object_name,
-};
+use super::syntax::{child, child_name, columns, find, name_under, names_under, object_name};
 use crate::migrations::statement::ObjectName;
 
 const HAS_INDEX: &str = "a valid unique index demands it already";
@@ -113,20 +112,7 @@ fn is_met_by_new_columns(
             list.map(|list| columns(&list)).unwrap_or_default()
         }
         K::CHECK_CONSTRAINT => {
-            // Comparisons with NULL are NULL, which a CHECK accepts; these forms may be FALSE.
-            let may_be_false = [
-                K::CALL_EXPR,
-                K::CASE_EXPR,
-                K::CASE_KW,
-                K::DISTINCT_KW,
-                K::FALSE_KW,
-                K::IS_KW,
-                K::ISNULL_KW,
-                K::NOTNULL_KW,
-                K::NULL_KW,
-                K::SELECT_KW,
-            ];
-            if may_be_false.iter().any(|kind| holds(constraint, *kind)) {
+            if !null_check::accepts_null(constraint) {
                 return false;
             }
             let names = names_under(constraint, &[K::NAME_REF]);

@@ -14,7 +14,7 @@ use super::own_code;
 use super::query;
 use super::rules::{
     ATTACH_PARTITION, BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE,
-    CREATE_TRIGGER, RECREATE, UNKNOWN_STATEMENT,
+    CREATE_TRIGGER, RECREATE, SHARED_OBJECT, UNKNOWN_STATEMENT,
 };
 use super::safe_form;
 use super::scope::Scope;
@@ -35,7 +35,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         K::CREATE_TABLE | K::CREATE_FOREIGN_TABLE => table(draft, node),
         K::CREATE_TABLE_AS | K::SELECT_INTO | K::CREATE_MATERIALIZED_VIEW => {
             query::lock_relations(draft, node);
-            draft.is_long = !query::relations(node).is_empty();
+            draft.is_long = query::may_take_long(node);
             if has_no_data(node) {
                 draft.is_long = false;
             } else if find(node, K::EXECUTE).is_some() {
@@ -103,10 +103,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
         | K::CREATE_FOREIGN_DATA_WRAPPER
         | K::CREATE_SERVER
         | K::CREATE_USER_MAPPING
-        | K::CREATE_ROLE
-        | K::CREATE_USER
-        | K::CREATE_GROUP
         | K::CREATE_ACCESS_METHOD => {}
+        K::CREATE_ROLE | K::CREATE_USER | K::CREATE_GROUP => draft.add(SHARED_OBJECT, node),
         _ => draft.add(UNKNOWN_STATEMENT, node),
     }
     if let Some(name) = created(node) {
@@ -321,6 +319,7 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
     };
     if draft.scope.is_new(&table) {
         draft.accept_as_new();
+        draft.is_long = draft.scope.is_filled(&table);
         if draft.scope.was_written(&table) {
             own_code::judge_expressions(draft, node);
         }

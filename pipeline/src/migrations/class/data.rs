@@ -7,7 +7,7 @@ use super::lock::LockMode;
 use super::one_row::changes_one_row;
 use super::own_code;
 use super::query;
-use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, UNKNOWN_STATEMENT};
+use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, INHERIT, UNKNOWN_STATEMENT};
 use super::scope::Scope;
 use super::selection;
 use super::syntax::{child, child_name, columns, find, holds, name_under};
@@ -33,7 +33,7 @@ pub(super) fn is_query(kind: SyntaxKind) -> bool {
 pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let changes = judge_parts(draft, node);
     query::lock_relations(draft, node);
-    draft.is_long |= !query::relations(node).is_empty();
+    draft.is_long |= query::may_take_long(node);
     own_code::judge_query(draft, node);
     draft.fits_both = !changes;
 }
@@ -94,6 +94,9 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
             if let Some(table) = &table {
                 draft.lock(table, LockMode::RowExclusive, false);
                 own_code::judge_write(draft, part, table, false);
+                if draft.scope.is_read_by_its_parent(table) {
+                    draft.add(INHERIT, part);
+                }
                 // The rows of VALUES are few, and those of a query are not known.
                 let updates = holds(part, K::CONFLICT_DO_UPDATE_SET);
                 if updates && child(part, K::VALUES).is_none() {
@@ -114,11 +117,12 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
     match table {
         Some(table) => {
             judge_change(draft, part, &table, is_bounded);
+            if part.kind() == K::MERGE && draft.scope.is_read_by_its_parent(&table) {
+                draft.add(INHERIT, part);
+            }
             let deletes = match part.kind() {
-                K::DELETE => {
-                    let clause = child(part, K::WHERE_CLAUSE);
-                    !clause.is_some_and(|clause| selection::chooses_rows(&clause))
-                }
+                // No condition on values says that some rows stay, but that of one row's key.
+                K::DELETE => !changes_one_row(draft.scope, &table, part, true),
                 _ => find(part, K::MERGE_DELETE).is_some(),
             };
             if deletes && !draft.scope.is_new(&table) && !draft.scope.is_of_run(&table) {
@@ -173,7 +177,7 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
         draft.dismiss(DATA_CHANGE, part, "its WHERE has the whole primary key");
     }
     draft.lock(table, LockMode::RowExclusive, false);
-    draft.is_long |= !is_small && !is_one_row;
+    draft.is_long |= (!is_small || scope.is_filled(table)) && !is_one_row;
     if is_small {
         let because = format!("{} is small", scope.resolve(table));
         draft.relax_part(part, &because);

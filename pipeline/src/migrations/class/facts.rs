@@ -45,6 +45,8 @@ pub struct TargetFacts {
 /// A table, or another relation.
 #[derive(Clone, Debug, Default)]
 pub struct RelationFacts {
+    /// The kind: `ALTER TABLE` takes others than tables, too.
+    pub kind: RelationKind,
     /// The estimate of the planner; `None` before the table's first `ANALYZE`.
     pub rows: Option<u64>,
     /// The size without indexes, with all partitions.
@@ -68,6 +70,18 @@ pub struct RelationFacts {
     /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
     /// functions of the database's own, or it is no such view.
     pub source_bytes: Option<u64>,
+}
+
+/// The kinds of relations.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RelationKind {
+    /// A table, partitioned or not.
+    #[default]
+    Table,
+    /// A view.
+    View,
+    /// A materialized view, a foreign table or a sequence.
+    Other,
 }
 
 /// A domain.

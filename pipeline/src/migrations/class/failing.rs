@@ -6,7 +6,7 @@ use super::column_type::ColumnType;
 use super::draft::Draft;
 use super::own_code;
 use super::query;
-use super::syntax::names_under;
+use super::syntax::{names_under, symbols};
 use crate::migrations::statement::ObjectName;
 
 /// Operators that fail for no value, but for one of an extreme size.
@@ -87,7 +87,7 @@ fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
             !is_text || draft.scope.code_of_reads(table).is_some()
         }
         K::BIN_EXPR | K::PREFIX_EXPR => {
-            let symbols = own_code::symbols(part);
+            let symbols = symbols(part);
             let is_sign = part.kind() == K::PREFIX_EXPR && matches!(symbols.as_str(), "+" | "-");
             !symbols.is_empty() && !is_sign && !NEVER_FAIL_OPERATORS.contains(&symbols.as_str())
         }

@@ -58,8 +58,8 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             }
             draft.fits_both = true;
         }
+        K::GRANT | K::REVOKE if is_about_shared_objects(node) => draft.add(SHARED_OBJECT, node),
         K::GRANT | K::ALTER_DEFAULT_PRIVILEGES => draft.fits_both = !holds(node, K::REVOKE_KW),
-        K::REVOKE if find(node, K::PRIVILEGE_DATABASE).is_some() => draft.add(SHARED_OBJECT, node),
         K::REVOKE
         | K::SHOW
         | K::NOTIFY
@@ -136,6 +136,19 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             }
         }
     }
+}
+
+/// Returns whether a `GRANT` or `REVOKE` is about the members of a role, or about privileges on what several
+/// databases share.
+fn is_about_shared_objects(node: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let shared = [
+        K::PRIVILEGE_DATABASE,
+        K::PRIVILEGE_PARAMETER,
+        K::PRIVILEGE_TABLESPACE,
+    ];
+    child(node, K::ON_PRIVILEGE_OBJECTS_CLAUSE).is_none()
+        || shared.iter().any(|kind| find(node, *kind).is_some())
 }
 
 /// Records a new search path.

@@ -8,7 +8,9 @@ use super::draft::Draft;
 use super::query;
 use super::rules::RUNS_CODE;
 use super::scope::{Occasion, Scope};
-use super::syntax::{child, child_name, find, holds, name_under, names_under, object_name};
+use super::syntax::{
+    child, child_name, find, holds, name_under, names_under, object_name, symbols,
+};
 use crate::migrations::statement::{ObjectName, fold_name};
 
 /// Adds the finding of code that cannot be read, under its name: `the function sync()`.
@@ -231,31 +233,6 @@ fn in_operator(scope: &Scope<'_>, node: &SyntaxNode, kind: SyntaxKind) -> Option
     })
 }
 
-/// Returns the symbol of an operator, without its schema; nothing for a keyword.
-pub(super) fn symbols(expression: &SyntaxNode) -> String {
-    use SyntaxKind as K;
-    let is_operator =
-        |one: &SyntaxNode| matches!(one.kind(), K::CUSTOM_OP | K::OP | K::OPERATOR_CALL);
-    let own = expression.children().find(is_operator);
-    let text = match own {
-        Some(operator) => operator.text().to_string(),
-        None => {
-            let tokens = expression.children_with_tokens();
-            let tokens = tokens.filter_map(|one| one.as_token().cloned());
-            let tokens = tokens.map(|token| token.text().to_owned());
-            tokens.filter(|text| text.chars().all(is_symbol)).collect()
-        }
-    };
-    // OPERATOR(schema.+)
-    let from_symbol = text.trim_end_matches([')', ' ']);
-    let start = from_symbol.trim_end_matches(is_symbol).len();
-    from_symbol[start..].to_owned()
-}
-
-fn is_symbol(c: char) -> bool {
-    "+-*/<>=~!@#%^&|`?".contains(c)
-}
-
 /// Records the code that a statement ties to a table, a type or an operator, so that later ones run it.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     use SyntaxKind as K;
@@ -410,7 +387,7 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
     apply_occasions(scope, node, table);
     for part in node.descendants() {
         match part.kind() {
-            K::PARTITION_OF | K::INHERITS | K::INHERIT => {
+            K::PARTITION_OF | K::INHERITS | K::INHERIT_TABLE => {
                 for parent in names_under(&part, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
                     scope.add_child(&parent, table);
                 }

@@ -5,7 +5,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::scope::Scope;
-use super::syntax::{child, find, names_under, object_name};
+use super::syntax::{child, find, holds, names_under, object_name, symbols};
 use crate::migrations::statement::ObjectName;
 
 /// Returns the tables that the query reads, without the names of its `WITH`.
@@ -32,11 +32,96 @@ pub(super) fn names_read(node: &SyntaxNode) -> Vec<ObjectName> {
     names.collect()
 }
 
-/// Returns whether the rows of a query may be many: it reads a table that is not small, or counts.
+/// Functions of one value each, which take no time that depends on it but for its length.
+const QUICK: [&str; 45] = [
+    "btrim",
+    "char_length",
+    "clock_timestamp",
+    "coalesce",
+    "concat",
+    "concat_ws",
+    "currval",
+    "current_setting",
+    "date_trunc",
+    "decode",
+    "encode",
+    "format",
+    "gen_random_uuid",
+    "greatest",
+    "initcap",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "lastval",
+    "least",
+    "left",
+    "length",
+    "lower",
+    "ltrim",
+    "make_date",
+    "make_interval",
+    "make_timestamp",
+    "make_timestamptz",
+    "md5",
+    "nextval",
+    "now",
+    "nullif",
+    "octet_length",
+    "pg_get_serial_sequence",
+    "right",
+    "rtrim",
+    "set_config",
+    "setval",
+    "statement_timestamp",
+    "to_date",
+    "to_regclass",
+    "to_timestamp",
+    "transaction_timestamp",
+    "upper",
+];
+
+/// Operators that take no time that depends on a value but for its length.
+const QUICK_OPERATORS: [&str; 12] = [
+    "+", "-", "*", "/", "||", "=", "<>", "!=", "<", "<=", ">", ">=",
+];
+
+/// Returns whether the rows of a query may be many: it reads a table that is not small, or makes rows.
 pub(super) fn reads_many_rows(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
     let mut tables = relations(node).into_iter();
-    tables.any(|table| !scope.size(&table).is_small())
-        || called(node).iter().any(|name| name == "generate_series")
+    tables.any(|table| !scope.size(&table).is_small()) || may_compute_long(node)
+}
+
+/// Returns whether a query may take its time: it reads a table, or computes what is not known to be short.
+pub(super) fn may_take_long(node: &SyntaxNode) -> bool {
+    !relations(node).is_empty() || may_compute_long(node)
+}
+
+/// Returns whether a query may take its time without a table: it has functions in its `FROM`, a recursion,
+/// a join, or a function or an operator that is not known to be quick.
+fn may_compute_long(node: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let is_item =
+        |kind: K| matches!(kind, K::JSON_TABLE) || format!("{kind:?}").ends_with("_FROM_ITEM");
+    let is_of_table = |kind: K| kind == K::RELATION_FROM_ITEM;
+    let mut items: Vec<K> = node.descendants().map(|one| one.kind()).collect();
+    items.retain(|kind| is_item(*kind));
+    let joins = items.len() > 1 && !items.iter().all(|kind| is_of_table(*kind));
+    let makes_rows = !items
+        .iter()
+        .all(|kind| is_of_table(*kind) || *kind == K::PAREN_FROM_ITEM);
+    let is_slow = |one: SyntaxNode| match one.kind() {
+        K::CALL_EXPR => function_name(&one).is_some_and(|name| {
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+            !QUICK.contains(&name)
+        }),
+        K::BIN_EXPR | K::PREFIX_EXPR => {
+            let symbols = symbols(&one);
+            !symbols.is_empty() && !QUICK_OPERATORS.contains(&symbols.as_str())
+        }
+        _ => false,
+    };
+    joins || makes_rows || holds(node, K::RECURSIVE_KW) || node.descendants().any(is_slow)
 }
 
 /// Records the locks of a reader.

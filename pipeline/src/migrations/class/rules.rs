@@ -49,6 +49,7 @@ pub(super) const HIDES_OBJECT: &str = "hides-object";
 pub(super) const INHERIT: &str = "inherit";
 pub(super) const LOCK_TABLE: &str = "lock-table";
 pub(super) const LONG_WORK_UNDER_LOCK: &str = "long-work-under-lock";
+pub(super) const OWN_TABLE: &str = "own-table";
 pub(super) const RECREATE: &str = "recreate";
 pub(super) const REFRESH_VIEW: &str = "refresh-materialized-view";
 pub(super) const REWRITE_TABLE: &str = "rewrite-table";

@@ -11,7 +11,7 @@ use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::safe_files::SafeForm;
 use super::scope::Scope;
-use super::{Class, alter_table, create, data, drop, objects, other, own_code, squawk};
+use super::{Class, alter_table, create, data, drop, objects, other, own_code, own_table, squawk};
 use crate::migrations::statement::{ObjectName, Statement, split_statements};
 
 /// The class of a statement, with the reasons and the locks.
@@ -116,6 +116,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
     for table in std::mem::take(&mut draft.rebuilt) {
         own_code::judge_rebuild(&mut draft, &node, &table);
     }
+    own_table::judge(&mut draft, &node);
     add_unknown_tables(&mut draft, whole.clone());
     if let Some(trigger) = scope.facts.event_triggers.first()
         && changes_schema(node.kind())

@@ -68,3 +68,28 @@ pub(super) fn columns(node: &SyntaxNode) -> Vec<String> {
     );
     names.into_iter().map(|name| name.name).collect()
 }
+
+/// Returns the symbol of an operator, without its schema; nothing for a keyword.
+pub(super) fn symbols(expression: &SyntaxNode) -> String {
+    use SyntaxKind as K;
+    let is_operator =
+        |one: &SyntaxNode| matches!(one.kind(), K::CUSTOM_OP | K::OP | K::OPERATOR_CALL);
+    let own = expression.children().find(is_operator);
+    let text = match own {
+        Some(operator) => operator.text().to_string(),
+        None => {
+            let tokens = expression.children_with_tokens();
+            let tokens = tokens.filter_map(|one| one.as_token().cloned());
+            let tokens = tokens.map(|token| token.text().to_owned());
+            tokens.filter(|text| text.chars().all(is_symbol)).collect()
+        }
+    };
+    // OPERATOR(schema.+)
+    let from_symbol = text.trim_end_matches([')', ' ']);
+    let start = from_symbol.trim_end_matches(is_symbol).len();
+    from_symbol[start..].to_owned()
+}
+
+fn is_symbol(c: char) -> bool {
+    "+-*/<>=~!@#%^&|`?".contains(c)
+}

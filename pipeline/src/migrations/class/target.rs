@@ -6,7 +6,7 @@ use stagelink::tokio_postgres::{Client, Error, Row};
 
 use super::facts::{
     ColumnFacts, ConstraintFacts, ConstraintKind, DomainFacts, IndexFacts, RelationFacts,
-    TargetFacts,
+    RelationKind, TargetFacts,
 };
 use super::target_code;
 use crate::migrations::statement::{ObjectName, fold_name};
@@ -32,6 +32,7 @@ impl TargetFacts {
         }
         for row in client.query_typed(RELATIONS, &[]).await? {
             let relation = RelationFacts {
+                kind: relation_kind(row.get("kind")),
                 rows: row
                     .get::<_, Option<i64>>("rows")
                     .and_then(|rows| u64::try_from(rows).ok()),
@@ -158,6 +159,14 @@ fn add(
     }
 }
 
+fn relation_kind(letter: &str) -> RelationKind {
+    match letter {
+        "r" | "p" => RelationKind::Table,
+        "v" => RelationKind::View,
+        _ => RelationKind::Other,
+    }
+}
+
 fn kind(letter: &str) -> ConstraintKind {
     match letter {
         "c" => ConstraintKind::Check,
@@ -193,7 +202,7 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     END, 0) AS bytes,
     EXISTS (SELECT FROM pg_catalog.pg_partitioned_table p
         WHERE p.partrelid = c.oid AND p.partdefid <> 0) AS has_default_partition,
-    c.relkind = 'p' AS is_partitioned,
+    c.relkind = 'p' AS is_partitioned, c.relkind::pg_catalog.text AS kind,
     EXISTS (SELECT FROM pg_catalog.pg_trigger t
         WHERE t.tgrelid = c.oid AND NOT t.tgisinternal) AS has_triggers
 FROM pg_catalog.pg_class c

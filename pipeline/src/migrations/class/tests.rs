@@ -8,6 +8,7 @@ mod everyday;
 mod failing_writes;
 mod file;
 mod hidden;
+mod null_check;
 mod objects;
 mod one_row;
 mod other_tables;
@@ -15,7 +16,9 @@ mod own_code;
 mod safe_form;
 mod surroundings;
 
-use super::facts::{ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts};
+use super::facts::{
+    ColumnFacts, ConstraintFacts, ConstraintKind, IndexFacts, RelationFacts, RelationKind,
+};
 use super::*;
 use crate::migrations::statement::{ObjectName, Statement, split_statements};
 
@@ -123,6 +126,12 @@ fn shop() -> TargetFacts {
         facts
             .relations
             .insert(public(name), RelationFacts::default());
+    }
+    let columns_of_big = facts.relations[&public("big")].columns.clone();
+    for (name, kind) in [("v", RelationKind::View), ("mv", RelationKind::Other)] {
+        let relation = facts.relations.get_mut(&public(name)).expect("a relation");
+        relation.kind = kind;
+        relation.columns.clone_from(&columns_of_big);
     }
     facts.routines.insert(public("f"));
     let positive = DomainFacts {
@@ -589,7 +598,7 @@ fn statement_that_stops_is_known() {
             (
                 "ALTER TABLE p ATTACH PARTITION big FOR VALUES IN (1)",
                 Stop,
-                &["attach-partition"],
+                &["attach-partition", "inherit"],
             ),
         ],
     );
@@ -619,7 +628,7 @@ fn statement_that_asks_is_known() {
             (
                 "WITH x AS (DELETE FROM big WHERE b = 1 RETURNING *) INSERT INTO small SELECT * FROM x",
                 Ask,
-                &["data-change"],
+                &["data-change", "deletes-rows"],
             ),
             (
                 "CREATE OR REPLACE VIEW v AS SELECT id FROM big",

@@ -7,9 +7,7 @@ use stagelink::tokio_postgres::{Client, Error as DriverError};
 
 use crate::migrations::drift::snapshot::{SchemaObject, SchemaSnapshot};
 use crate::migrations::history::History;
-
-/// The name of the table, which is in the schema of the history. It has one row.
-const SNAPSHOT_TABLE: &str = "stagelink_schema_snapshot";
+use crate::migrations::own_tables::SNAPSHOT_TABLE;
 
 /// The format of the snapshots that this version keeps and compares. It grows when the catalog is read in
 /// another form, so that no form is compared with another: format 1 had neither a number, nor qualifiers

@@ -8,10 +8,10 @@ use super::{
     BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, BAN_SET_DEFAULT, CHANGES_TYPE, CHANGING_COLUMN_TYPE,
     CONCURRENT_INDEX, CONCURRENT_REINDEX, CONSTRAINT_MISSING_NOT_VALID, CREATE_RULE,
     CREATE_TRIGGER, DATA_CHANGE, DELETES_ROWS, DETACH_PARTITION, DISALLOWED_UNIQUE, DOMAIN_COLUMN,
-    DROP_OBJECT, DROP_OWNED, HIDES_OBJECT, INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, RECREATE,
-    REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, Rule, RuleSource, SERIAL_COLUMN,
-    SEVERAL_TABLES, SHARED_OBJECT, SYNTAX_ERROR, TRANSACTION_CONTROL, TRUNCATE, UNKNOWN_STATEMENT,
-    UNKNOWN_TABLE,
+    DROP_OBJECT, DROP_OWNED, HIDES_OBJECT, INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, OWN_TABLE,
+    RECREATE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, Rule, RuleSource,
+    SERIAL_COLUMN, SEVERAL_TABLES, SHARED_OBJECT, SYNTAX_ERROR, TRANSACTION_CONTROL, TRUNCATE,
+    UNKNOWN_STATEMENT, UNKNOWN_TABLE,
 };
 
 const fn squawk(
@@ -484,6 +484,12 @@ pub const RULES: &[Rule] = &[
         Class::Ask,
         "it runs code that cannot be read here",
         "plain statements; or read the code, then override the rule",
+    ),
+    own(
+        OWN_TABLE,
+        Class::Ask,
+        "it uses a table in which stagelink keeps the history, the records, the schema, deploys or leases",
+        "leave it out: the commands of stagelink change these tables",
     ),
     own(
         SHARED_OBJECT,

@@ -291,6 +291,20 @@ impl Scope<'_> {
         self.code.written.insert(name);
     }
 
+    /// Returns whether the run put a table below one of before, which the code that runs now reads.
+    pub(in crate::migrations::class) fn is_read_by_its_parent(&self, name: &ObjectName) -> bool {
+        let name = self.resolve(name);
+        let of_table = self
+            .code
+            .children
+            .iter()
+            .filter(|(_, child)| *child == name);
+        let mut parents = of_table.map(|(parent, _)| parent);
+        parents.any(|parent| {
+            !(self.is_new(parent) || self.is_of_run(parent)) || self.is_read_by_its_parent(parent)
+        })
+    }
+
     /// Records the code that runs with a relation on an occasion.
     pub(in crate::migrations::class) fn tie_code(
         &mut self,

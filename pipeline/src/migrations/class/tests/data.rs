@@ -16,7 +16,7 @@ fn change_within_a_statement_of_any_kind_is_judged() {
             (
                 "WITH d AS (DELETE FROM big WHERE b = 1 RETURNING *) SELECT * INTO n FROM d",
                 Ask,
-                &["data-change"],
+                &["data-change", "deletes-rows"],
             ),
             (
                 "CREATE TABLE n AS SELECT * FROM big FOR UPDATE",
@@ -83,7 +83,6 @@ fn rows_of_a_small_table_are_needed_too() {
                 Before,
                 &[],
             ),
-            ("DELETE FROM small WHERE b = 1", Before, &[]),
             ("CREATE TABLE n (a int); DELETE FROM n", Before, &[]),
         ],
     );
@@ -106,6 +105,36 @@ fn object_that_databases_share_is_not_of_one_of_them() {
                 Ask,
                 &["ban-revoke", "shared-object"],
             ),
+            (
+                "REVOKE staging FROM production",
+                Ask,
+                &["ban-revoke", "shared-object"],
+            ),
+            ("GRANT staging TO production", Ask, &["shared-object"]),
+            (
+                "GRANT pg_read_all_data TO x WITH ADMIN OPTION",
+                Ask,
+                &["shared-object"],
+            ),
+            (
+                "GRANT ALL ON DATABASE shop TO PUBLIC",
+                Ask,
+                &["shared-object"],
+            ),
+            (
+                "GRANT CREATE ON TABLESPACE fast TO x",
+                Ask,
+                &["shared-object"],
+            ),
+            (
+                "GRANT SET ON PARAMETER log_statement TO x",
+                Ask,
+                &["shared-object"],
+            ),
+            ("CREATE ROLE x IN ROLE y", Ask, &["shared-object"]),
+            ("CREATE USER x", Ask, &["shared-object"]),
+            ("GRANT SELECT ON small TO x", Before, &[]),
+            ("GRANT USAGE ON SCHEMA public TO x", Before, &[]),
         ],
     );
     let judged = last("DROP OWNED BY x CASCADE", &TargetFacts::unknown());
@@ -133,5 +162,183 @@ fn statement_that_changes_rows_is_known() {
         ("GRANT INSERT, UPDATE ON a TO b", false),
     ] {
         assert_eq!(changes_rows(&statements(sql)[0]), expected, "{sql}");
+    }
+}
+
+#[test]
+fn delete_is_of_after_whatever_its_condition_says() {
+    for condition in [
+        "id = 3",
+        "a = 'x'",
+        "a IN ('x', 'y')",
+        "a IS NULL",
+        "a LIKE 'test%'",
+        "a > ''",
+        "a IS NULL OR a > ''",
+        "a > '-infinity'",
+        "v < now() - interval '30 days'",
+        "v < now() + interval '100 years'",
+        "id > 0",
+    ] {
+        let sql = format!("DELETE FROM small WHERE {condition}");
+        check(&shop(), &[(sql.as_str(), After, &["deletes-rows"])]);
+    }
+}
+
+#[test]
+fn table_of_stagelink_is_changed_by_no_file() {
+    for sql in [
+        "UPDATE refinery_schema_history SET checksum = '1'",
+        "DELETE FROM public.refinery_schema_history WHERE version = 3",
+        "INSERT INTO \"stagelink_deploys\" (stage) VALUES ('x')",
+        "INSERT INTO STAGELINK_LEASES VALUES ('x')",
+        "WITH d AS (DELETE FROM stagelink_migration_records RETURNING *) SELECT * FROM d",
+        "SELECT * FROM stagelink_leases FOR UPDATE",
+        "ALTER TABLE stagelink_schema_snapshot ADD COLUMN c int",
+        "DROP TABLE stagelink_schema_snapshot",
+        "CREATE TABLE stagelink_deploys (id int)",
+        "CREATE TRIGGER t BEFORE INSERT ON stagelink_deploys EXECUTE FUNCTION f()",
+        "CREATE VIEW deploys AS SELECT * FROM stagelink_deploys",
+        "GRANT ALL ON refinery_schema_history TO PUBLIC",
+        "SELECT setval('public.stagelink_deploys_id_seq', 1)",
+    ] {
+        for facts in [shop(), TargetFacts::unknown()] {
+            let judged = last(sql, &facts);
+            assert!(judged.class >= Ask, "{sql}");
+            assert!(rules_of(&judged).contains(&"own-table"), "{sql}");
+        }
+    }
+    let reads = "SELECT version FROM refinery_schema_history";
+    let judged = last(reads, &TargetFacts::unknown());
+    assert_eq!(judged.class, Before);
+    let text = "INSERT INTO small (a) VALUES ('about stagelink_leases')";
+    assert_eq!(last(text, &shop()).class, Before);
+}
+
+#[test]
+fn rows_of_a_child_are_found_by_the_parent() {
+    let after: &[&str] = &["inherit"];
+    check(
+        &shop(),
+        &[
+            (
+                "CREATE TABLE n (LIKE big); INSERT INTO n VALUES (1); ALTER TABLE n INHERIT big",
+                After,
+                after,
+            ),
+            (
+                "CREATE TABLE n (LIKE small); INSERT INTO n SELECT * FROM small; \
+                 ALTER TABLE n INHERIT small",
+                After,
+                after,
+            ),
+            (
+                "CREATE TABLE n () INHERITS (big); INSERT INTO n VALUES (1)",
+                After,
+                after,
+            ),
+            (
+                "CREATE TABLE n (LIKE big); ALTER TABLE n INHERIT big; INSERT INTO n VALUES (1)",
+                After,
+                after,
+            ),
+            (
+                "CREATE TABLE n () INHERITS (big); CREATE TABLE m () INHERITS (n); INSERT INTO m VALUES (1)",
+                After,
+                after,
+            ),
+            (
+                "CREATE TABLE n AS SELECT 1 AS id; ALTER TABLE p ATTACH PARTITION n FOR VALUES IN (1)",
+                After,
+                after,
+            ),
+            (
+                "ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1)",
+                After,
+                after,
+            ),
+            ("CREATE TABLE n () INHERITS (big)", Before, &[]),
+            (
+                "CREATE TABLE n (LIKE big); ALTER TABLE n INHERIT big",
+                Before,
+                &[],
+            ),
+            (
+                "CREATE TABLE n (LIKE p); ALTER TABLE p ATTACH PARTITION n FOR VALUES IN (1)",
+                Before,
+                &[],
+            ),
+            (
+                "CREATE TABLE n (a int); CREATE TABLE m () INHERITS (n); INSERT INTO m VALUES (1)",
+                Before,
+                &[],
+            ),
+        ],
+    );
+}
+
+#[test]
+fn work_that_may_last_is_stopped_behind_a_strong_lock() {
+    for (sql, class) in [
+        ("SELECT count(*) FROM generate_series(1, 10000000000)", Stop),
+        ("SELECT generate_series(1, 10000000000)", Stop),
+        ("SELECT pg_sleep(60)", Stop),
+        ("SELECT pg_catalog.pg_sleep(60)", Stop),
+        ("SELECT repeat('x', 1000000000)", Stop),
+        ("SELECT 9.9 ^ 100000", Stop),
+        ("SELECT 'aaaa' ~ '(a*)*b'", Stop),
+        (
+            "WITH RECURSIVE t AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM t) SELECT max(n) FROM t",
+            Stop,
+        ),
+        (
+            "SELECT count(*) FROM (VALUES (1), (2)) a, (VALUES (1), (2)) b",
+            Stop,
+        ),
+        ("SELECT * FROM ROWS FROM (unnest('{1,2}'::int[]))", Stop),
+        (
+            "INSERT INTO small (id) SELECT generate_series(1, 10000000)",
+            Stop,
+        ),
+        (
+            "INSERT INTO small (id) VALUES ((SELECT count(*) FROM generate_series(1, 9)))",
+            Stop,
+        ),
+        ("UPDATE small SET b = length(repeat('x', 100000000))", Stop),
+        (
+            "CREATE TABLE n AS SELECT * FROM generate_series(1, 10000000)",
+            Stop,
+        ),
+        ("SELECT 1", Before),
+        ("SELECT now(), gen_random_uuid()", Before),
+        ("SELECT * FROM (VALUES (1), (2)) AS t (n)", Before),
+        (
+            "INSERT INTO small (a) VALUES (lower('X') || 'y'), (md5('a'))",
+            Before,
+        ),
+        ("UPDATE small SET a = 'x' WHERE a IS NULL", Before),
+    ] {
+        let sql = format!("ALTER TABLE big ADD COLUMN zc int; {sql}");
+        let judged = last(&sql, &shop());
+        assert_eq!(judged.class, class, "{sql}");
+        let lasts = rules_of(&judged).contains(&"long-work-under-lock");
+        assert_eq!(lasts, class == Stop, "{sql}");
+    }
+    // Before the lock, and on a table that the file fills, too.
+    let first = "SELECT pg_sleep(60); ALTER TABLE big ADD COLUMN zc int";
+    assert_eq!(last(first, &shop()).class, Before);
+    for work in [
+        "CREATE INDEX ON n (id)",
+        "ALTER TABLE n ADD PRIMARY KEY (id)",
+        "UPDATE n SET id = 1",
+    ] {
+        let sql = format!(
+            "CREATE TABLE n AS SELECT * FROM big; ALTER TABLE big ADD COLUMN zc int; {work}"
+        );
+        assert_eq!(
+            rules_of(&last(&sql, &shop())),
+            ["long-work-under-lock"],
+            "{work}"
+        );
     }
 }

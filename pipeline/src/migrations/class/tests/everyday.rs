@@ -31,16 +31,6 @@ fn everyday_statement_is_before() {
         "CREATE PROCEDURE archive(days int) LANGUAGE plpgsql AS 'BEGIN END'",
         "CREATE AGGREGATE first_of (int) (SFUNC = int4larger, STYPE = int)",
         // Rows that are chosen.
-        "DELETE FROM small WHERE id = 3",
-        "DELETE FROM \"small\" WHERE \"small\".\"a\" = 'x'",
-        "DELETE FROM small WHERE a = 'x' AND b = 2",
-        "DELETE FROM small WHERE a IN ('x', 'y')",
-        "DELETE FROM small WHERE a = 'x' OR a = 'y'",
-        "DELETE FROM small WHERE a IS NULL",
-        "DELETE FROM small WHERE a LIKE 'test%'",
-        "DELETE FROM small WHERE v < '2020-01-01'",
-        "DELETE FROM small WHERE v < now() - interval '30 days'",
-        "DELETE FROM small WHERE b = 1::int",
         "UPDATE small SET a = 'x' WHERE a IS NULL",
         "INSERT INTO small (a) SELECT 'x' WHERE NOT EXISTS (SELECT 1 FROM small WHERE a = 'x'); ALTER TABLE \
          small ADD COLUMN c int DEFAULT 1",

@@ -110,6 +110,27 @@ fn option_of_a_view_is_of_after_by_either_statement() {
             ("ALTER TABLE v RESET (security_barrier)", After, after),
             ("ALTER VIEW v SET (security_invoker = true)", After, after),
             ("ALTER TABLE big SET (fillfactor = 90)", Before, &[]),
+            (
+                "ALTER TABLE mv SET (fillfactor = 90)",
+                Ask,
+                &["unknown-statement"],
+            ),
+            (
+                "ALTER MATERIALIZED VIEW mv SET (fillfactor = 90)",
+                Ask,
+                &["unknown-statement"],
+            ),
+            (
+                "ALTER TABLE mv ADD COLUMN c int",
+                Ask,
+                &["unknown-statement"],
+            ),
+            ("ALTER TABLE v ALTER COLUMN a SET DEFAULT 7", After, after),
+            (
+                "ALTER VIEW v ALTER COLUMN a SET DEFAULT 7",
+                After,
+                &["ban-set-default"],
+            ),
         ],
     );
 }

@@ -12,6 +12,7 @@ fn change_of_one_row_by_its_whole_primary_key_is_before() {
     // Nothing refers to it.
     facts.relations.remove(&public("small"));
     let asks: &[&str] = &["data-change"];
+    let deletes: &[&str] = &["data-change", "deletes-rows"];
     check(
         &facts,
         &[
@@ -41,7 +42,7 @@ fn change_of_one_row_by_its_whole_primary_key_is_before() {
     big.has_triggers = true;
     check(
         &facts,
-        &[("DELETE FROM big WHERE id = 5 AND a = 'x'", Ask, asks)],
+        &[("DELETE FROM big WHERE id = 5 AND a = 'x'", Ask, deletes)],
     );
     // Rows that refer to a row may be deleted with it.
     let mut facts = shop();
@@ -52,7 +53,7 @@ fn change_of_one_row_by_its_whole_primary_key_is_before() {
         &facts,
         &[
             ("UPDATE big SET b = 1 WHERE id = 5", Before, &[]),
-            ("DELETE FROM big WHERE id = 5", Ask, asks),
+            ("DELETE FROM big WHERE id = 5", Ask, deletes),
         ],
     );
 }

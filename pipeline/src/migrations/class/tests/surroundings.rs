@@ -89,7 +89,11 @@ fn small_table_with_large_surroundings_is_not_small() {
                 Stop,
                 &["refresh-materialized-view"],
             ),
-            ("DELETE FROM countries WHERE id = 1", Ask, &["data-change"]),
+            (
+                "DELETE FROM countries WHERE id = 1",
+                Ask,
+                &["data-change", "deletes-rows"],
+            ),
             ("DELETE FROM countries", Stop, &["backfill", "deletes-rows"]),
             (
                 "UPDATE countries SET id = 2 WHERE id = 1",
