@@ -12,7 +12,7 @@ use super::rules::{
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
-use super::{column, constraint, own_code, safe_form};
+use super::{column, constraint, default_value, own_code, safe_form};
 use crate::migrations::statement::ObjectName;
 
 /// Judges the statement.
@@ -105,6 +105,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         return;
     };
     for action in actions(node) {
+        for column in default_value::restricted(&action) {
+            scope.restrict(&table, &column);
+        }
         match action.kind() {
             SyntaxKind::TABLE_RENAME_TO => {
                 if let Some(to) = child_name(&action, SyntaxKind::TABLE_NAME) {

@@ -3,6 +3,7 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::column_type::ColumnType;
+use super::default_value;
 use super::draft::Draft;
 use super::facts::{ConstraintKind, RelationFacts};
 use super::failing;
@@ -17,7 +18,7 @@ use super::rules::{
 use super::safe_form;
 use super::scope::Scope;
 use super::syntax::{
-    child, child_name, find, has_token, holds, name_under, names_under, object_name,
+    child, child_name, find, has_token, holds, is_type, name_under, names_under, object_name,
 };
 use crate::migrations::statement::ObjectName;
 
@@ -165,10 +166,12 @@ pub(super) fn apply_new(scope: &mut Scope<'_>, table: &ObjectName, action: &Synt
         Some(facts) => facts.columns.contains_key(&column.name),
         None => is_conditional,
     };
+    let type_node = action.children().find(|one| is_type(one.kind()));
     if !may_exist {
         scope.add_column(table, &column.name, has_value(action));
+        let spelled = type_node.as_ref().map(|node| node.text().to_string());
+        scope.set_added_type(table, &column.name, spelled.unwrap_or_default());
     }
-    let type_node = action.children().find(|one| is_type(one.kind()));
     if let Some(type_name) = type_node.as_ref().and_then(object_name) {
         scope.use_type(&type_name, table);
     }
@@ -214,7 +217,7 @@ fn judge_new_default(
     };
     draft.add(rule, action);
     if added(draft, table, column, action).is_some() {
-        if own_code::in_expressions(draft.scope, change).is_none() {
+        if default_value::is_accepted(draft.scope, table, column, action, change) {
             draft.dismiss(rule, action, UNNAMED);
         }
         return;
@@ -259,23 +262,6 @@ fn judge_default(draft: &mut Draft<'_>, constraint: &SyntaxNode) {
 fn is_null(default: &SyntaxNode) -> bool {
     let value = child(default, SyntaxKind::LITERAL);
     value.is_some_and(|value| has_token(&value, SyntaxKind::NULL_KW))
-}
-
-fn is_type(kind: SyntaxKind) -> bool {
-    use SyntaxKind as K;
-    matches!(
-        kind,
-        K::ARRAY_TYPE
-            | K::BIT_TYPE
-            | K::BIT_VARYING_TYPE
-            | K::CHARACTER_TYPE
-            | K::DOUBLE_TYPE
-            | K::INTERVAL_TYPE
-            | K::PATH_TYPE
-            | K::TIME_TYPE
-            | K::TIMESTAMP_TYPE
-            | K::VARCHAR_TYPE
-    )
 }
 
 /// Judges `ALTER COLUMN`.

@@ -4,6 +4,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::builtin::is_usual_extension;
 use super::data;
+use super::default_value;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::failing;
@@ -156,6 +157,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     code: None,
                 };
                 scope.create_index(table, index);
+                for column in default_value::restricted_by_index(node) {
+                    scope.restrict(table, &column);
+                }
             }
             name.schema = table.and_then(|table| scope.resolve(&table).schema);
         }

@@ -68,7 +68,7 @@ pub(super) fn part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> 
     if let Some(code) = own_code::in_expressions(draft.scope, node) {
         return Some(code);
     }
-    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name).is_some();
+    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name) == Some(false);
     let mut parts = node.descendants().filter(|part| fails(draft, part, table));
     let part = parts.find(|part| {
         let names = names_under(part, &[SyntaxKind::NAME_REF]);

@@ -7,6 +7,7 @@ mod column_type;
 mod constraint;
 mod create;
 mod data;
+mod default_value;
 mod domain;
 mod draft;
 mod drop;

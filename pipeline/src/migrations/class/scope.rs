@@ -47,6 +47,10 @@ pub(super) struct Scope<'a> {
     /// The columns that the run added to tables that exist before, and whether the code that runs now,
     /// which does not name them, writes a value into them.
     added_columns: BTreeMap<(ObjectName, String), bool>,
+    /// The types of those columns, as they are spelled.
+    added_types: BTreeMap<(ObjectName, String), String>,
+    /// The columns of which a constraint, an index or another column of the run depends.
+    restricted_columns: BTreeSet<(ObjectName, String)>,
     /// The tables that the run created and filled by a query: their size is not known.
     filled: BTreeSet<ObjectName>,
     pub(super) proofs: Proofs,
@@ -86,6 +90,8 @@ impl<'a> Scope<'a> {
             gone: BTreeSet::new(),
             renamed: BTreeMap::new(),
             added_columns: BTreeMap::new(),
+            added_types: BTreeMap::new(),
+            restricted_columns: BTreeSet::new(),
             filled: BTreeSet::new(),
             proofs: Proofs::default(),
             code: CodeOfRun::default(),
@@ -211,6 +217,30 @@ impl<'a> Scope<'a> {
     pub(super) fn add_column(&mut self, table: &ObjectName, column: &str, has_value: bool) {
         let key = (self.resolve(table), column.to_owned());
         self.added_columns.insert(key, has_value);
+    }
+
+    /// Records the type of a column that the run adds.
+    pub(super) fn set_added_type(&mut self, table: &ObjectName, column: &str, spelled: String) {
+        let key = (self.resolve(table), column.to_owned());
+        self.added_types.insert(key, spelled);
+    }
+
+    /// Returns the type of a column that the run adds.
+    pub(super) fn added_type(&self, table: &ObjectName, column: &str) -> Option<&String> {
+        let key = (self.resolve(table), column.to_owned());
+        self.added_types.get(&key)
+    }
+
+    /// Records that a value of a column may be refused, for what the run made of it.
+    pub(super) fn restrict(&mut self, table: &ObjectName, column: &str) {
+        let key = (self.resolve(table), column.to_owned());
+        self.restricted_columns.insert(key);
+    }
+
+    /// Returns whether a value of a column may be refused, for what the run made of it.
+    pub(super) fn is_restricted(&self, table: &ObjectName, column: &str) -> bool {
+        let key = (self.resolve(table), column.to_owned());
+        self.restricted_columns.contains(&key)
     }
 
     /// Forgets the columns that the run added to a table, of which one has another name or is gone.

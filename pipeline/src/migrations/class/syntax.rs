@@ -93,3 +93,21 @@ pub(super) fn symbols(expression: &SyntaxNode) -> String {
 fn is_symbol(c: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(c)
 }
+
+/// Returns whether a node is a type.
+pub(super) fn is_type(kind: SyntaxKind) -> bool {
+    use SyntaxKind as K;
+    matches!(
+        kind,
+        K::ARRAY_TYPE
+            | K::BIT_TYPE
+            | K::BIT_VARYING_TYPE
+            | K::CHARACTER_TYPE
+            | K::DOUBLE_TYPE
+            | K::INTERVAL_TYPE
+            | K::PATH_TYPE
+            | K::TIME_TYPE
+            | K::TIMESTAMP_TYPE
+            | K::VARCHAR_TYPE
+    )
+}
