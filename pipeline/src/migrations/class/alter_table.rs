@@ -414,7 +414,7 @@ fn judge_new_rows(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode
     };
     let scope = draft.scope;
     let is_unused = |name: &ObjectName| scope.is_new(name) || scope.is_of_run(name);
-    if !is_unused(&parent) && !(is_unused(&child) && !scope.was_written(&child)) {
+    if !is_unused(&parent) && (!is_unused(&child) || scope.was_written(&child)) {
         draft.add(INHERIT, action);
         draft.fits_both = false;
         for (range, fits_both) in &mut draft.actions {
