@@ -37,8 +37,11 @@ pub fn strip(program: &[u8]) -> anyhow::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use std::fs::{self, Permissions};
+    use std::io::ErrorKind;
     use std::os::unix::fs::PermissionsExt as _;
     use std::process::{Command, Stdio};
+    use std::thread::sleep;
+    use std::time::Duration;
 
     use object::{Endianness, elf};
 
@@ -64,7 +67,16 @@ mod tests {
         fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         let mut listing = Command::new(path);
         listing.arg("--list").stdout(Stdio::null());
-        assert!(listing.status().unwrap().success());
+        // A process that another test forks has the file open for writing until its exec.
+        let status = loop {
+            match listing.status() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => {
+                    sleep(Duration::from_millis(10));
+                }
+                status => break status.unwrap(),
+            }
+        };
+        assert!(status.success());
     }
 
     #[test]

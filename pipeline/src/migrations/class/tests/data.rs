@@ -191,7 +191,7 @@ fn table_of_stagelink_is_changed_by_no_file() {
         "UPDATE refinery_schema_history SET checksum = '1'",
         "DELETE FROM public.refinery_schema_history WHERE version = 3",
         "INSERT INTO \"stagelink_deploys\" (stage) VALUES ('x')",
-        "INSERT INTO STAGELINK_LEASES VALUES ('x')",
+        "INSERT INTO Stagelink_Leases VALUES ('x')",
         "WITH d AS (DELETE FROM stagelink_migration_records RETURNING *) SELECT * FROM d",
         "SELECT * FROM stagelink_leases FOR UPDATE",
         "ALTER TABLE stagelink_schema_snapshot ADD COLUMN c int",
