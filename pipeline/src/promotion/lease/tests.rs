@@ -52,7 +52,7 @@ async fn one_of_two_wins_and_the_other_names_it() {
     let Taken::Fresh(lease) = lease else {
         panic!("{lease:?}");
     };
-    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
     assert!(error.is_retryable());
     let row = Lease::look(&production).await.unwrap().expect("a row");
     assert!(!row.is_expired);
