@@ -103,7 +103,7 @@ await button("Bandwidth").click();
 await page.locator("#said.bad").waitFor();
 
 assert.deepEqual(page.errors, []);
-// The list has 2,000 rows at most, and the rest of the page goes on.
+// The list has 1,000 rows at most, and the rest of the page goes on.
 await page.evaluate(async () => {
   const { showRequests } = await import("/requests.js");
   const record = (number) => ({
@@ -115,7 +115,7 @@ await page.evaluate(async () => {
 });
 const newest = () => page.locator("#requests li .what").first().textContent();
 await until("the newest is first", async () => (await newest()).endsWith("/9999"));
-assert.equal(await page.locator("#requests li").count(), 2000);
+assert.equal(await page.locator("#requests li").count(), 1000);
 
 const texts = page.texts.join("\n");
 await browser.close();

@@ -1,12 +1,15 @@
 // Sends requests to a running site while the board is open, and prints the longest tasks of the page.
 //
-//   node trace.mjs SUMMARY REQUESTS
+//   node trace.mjs SUMMARY REQUESTS [PER_SECOND]
+//
+// Without PER_SECOND 20 clients send as fast as they can: the machine is full, and tasks wait for a processor.
 
 import { readFileSync } from "node:fs";
 import http from "node:http";
+import { setTimeout as sleep } from "node:timers/promises";
 import { launch, open } from "./browser.mjs";
 
-const [summary, requests] = process.argv.slice(2);
+const [summary, requests, perSecond] = process.argv.slice(2);
 const { board, stages } = JSON.parse(readFileSync(summary, "utf8").split("\n")[0]);
 const site = stages.find((stage) => stage.name === "staging").port_url;
 const agent = new http.Agent({ keepAlive: true, maxSockets: 20 });
@@ -21,7 +24,9 @@ const began = Date.now();
 let sent = 0;
 await Promise.all(Array.from({ length: 20 }, async () => {
   while (sent < Number(requests)) {
+    const due = perSecond ? began + (sent / Number(perSecond)) * 1000 - Date.now() : 0;
     sent += 1;
+    if (due > 0) await sleep(due);
     await send();
   }
 }));

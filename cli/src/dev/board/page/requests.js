@@ -1,10 +1,10 @@
-// The list of requests: the newest first, 2,000 rows at most, a part of them in each frame.
+// The list of requests: the newest first, 1,000 rows at most, a part of them in each frame.
 
 import { byId, clock, count, el, milliseconds, say } from "./elements.js";
 import { openRequest } from "./request.js";
 import { PHASES, waterfall } from "./waterfall.js";
 
-const MOST_ROWS = 2000;
+const MOST_ROWS = 1000;
 const ROWS_PER_FRAME = 30;
 /** The time of a frame after which the other rows wait for the next one. */
 const FRAME_MS = 8;
