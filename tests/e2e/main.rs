@@ -46,6 +46,7 @@ mod promotion;
 mod providers;
 mod refusals;
 mod remote;
+mod remote_actions;
 mod requests;
 mod rotation;
 mod round_trips;

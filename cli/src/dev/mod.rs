@@ -9,6 +9,7 @@ mod remote;
 mod requests;
 mod schedules;
 mod sources;
+mod terminal;
 mod watch;
 
 use std::collections::BTreeSet;

@@ -15,7 +15,7 @@ use stagelink_pipeline::{
 };
 
 pub(crate) use self::progress::{look, shown};
-pub(crate) use self::text::short;
+pub(crate) use self::text::{plan as plan_text, short};
 
 pub(crate) use self::checkout::git_checkout;
 use crate::abort::abort;

@@ -6,7 +6,7 @@ use stagelink_pipeline::{PlanSummary, PromotionReport};
 use crate::table::Table;
 
 /// Returns the plan as a table with its notes below.
-pub(super) fn plan(plan: &PlanSummary) -> String {
+pub(crate) fn plan(plan: &PlanSummary) -> String {
     let mut table = Table::with_header(["promote", &format!("{} → {}", plan.from, plan.to)]);
     let commit = plan.commit.as_deref().map_or("not known", short);
     let commit = match plan.has_uncommitted_changes {

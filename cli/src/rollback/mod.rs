@@ -98,7 +98,8 @@ pub(crate) async fn request(options: &RollbackOptions) -> anyhow::Result<Rollbac
     Ok(request)
 }
 
-fn plan_text(plan: &RollbackSummary) -> String {
+/// Returns the plan as a table.
+pub(crate) fn plan_text(plan: &RollbackSummary) -> String {
     let mut table = Table::with_header(["roll back", &plan.stage]);
     for (name, value) in [
         ("site", plan.site.as_str()),

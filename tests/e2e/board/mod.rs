@@ -59,7 +59,7 @@ async fn tools() -> (PathBuf, String) {
 }
 
 /// Runs a script in the browser, and returns what it reports.
-async fn browse(script: &str, arguments: &[&str]) -> Value {
+pub(crate) async fn browse(script: &str, arguments: &[&str]) -> Value {
     let (folder, browser) = tools().await;
     let mut node = Command::new("node");
     node.arg(root().join("tests/e2e/board").join(script))

@@ -1,4 +1,7 @@
 //! Promotions and rollbacks from the page: each has a plan that is shown, and that plan alone is run.
+//!
+//! A board of the local clouds acts on them. One of a stage with a real database acts on that stage by its
+//! real providers, after the operator has typed the changed stage's name at the terminal.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,28 +16,41 @@ use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stagelink_pipeline::{
-    PromotionEvent, PromotionPlan, PromotionRequest, RollbackPlan, RollbackRequest,
+    PromotionEvent, PromotionListener, PromotionPlan, PromotionRequest, RollbackPlan,
+    RollbackRequest,
 };
 use tokio::sync::{Notify, watch};
 
 use super::BoardState;
 use super::local_tasks::LocalTasks;
 use super::refusal::refusal;
-use crate::args::{PromoteOptions, RollbackOptions};
+use crate::args::{Platform, PromoteOptions, RollbackOptions};
+use crate::dev::terminal::Terminal;
 use crate::failure::Failure;
+use crate::lambda::platform_of;
+use crate::output::{note, note_error};
 use crate::{promote, rollback};
 
 /// The promotions and rollbacks of a board: one at a time.
 pub(super) struct Actions {
     tasks: LocalTasks,
     project: PathBuf,
-    /// Port of the site, by which the local clouds are found.
-    port: u16,
+    target: ActionTarget,
+    terminal: Terminal,
     /// The plan that was shown last.
     shown: Mutex<Option<ShownPlan>>,
     /// The course of the last action.
     course: watch::Sender<Value>,
     look_again: Arc<Notify>,
+}
+
+/// The clouds that the actions change.
+#[derive(Clone)]
+pub(super) enum ActionTarget {
+    /// The local ones, which are found by the port of the site.
+    Local { port: u16 },
+    /// Those of the stage with this name, after a confirmation at the terminal.
+    Remote { stage: String },
 }
 
 /// The wish of the page.
@@ -48,6 +64,10 @@ pub(super) enum Wish {
 struct ShownPlan {
     id: String,
     title: String,
+    /// The command that does the same.
+    command: String,
+    /// The name of the stage that is changed.
+    changed: String,
     plan: Plan,
 }
 
@@ -61,7 +81,10 @@ enum Plan {
 struct Course {
     id: String,
     title: String,
+    command: String,
     state: &'static str,
+    /// The word that the operator is to type at the terminal, in the state `asks`.
+    word: String,
     steps: Vec<CourseStep>,
     report: Value,
     failure: Value,
@@ -79,13 +102,14 @@ impl Actions {
     pub(super) fn new(
         tasks: LocalTasks,
         project: &Path,
-        port: u16,
+        target: ActionTarget,
         look_again: Arc<Notify>,
     ) -> Self {
         Self {
             tasks,
             project: project.to_owned(),
-            port,
+            target,
+            terminal: Terminal::default(),
             shown: Mutex::default(),
             course: watch::Sender::new(Value::Null),
             look_again,
@@ -98,38 +122,66 @@ impl Actions {
     }
 
     fn is_running(&self) -> bool {
-        self.course.borrow()["state"] == RUNNING
+        let state = &self.course.borrow()["state"];
+        *state == RUNNING || *state == ASKS
+    }
+
+    /// Says how to go on with a change of real stages that ends with the board.
+    pub(super) fn note_unfinished(&self) {
+        let course = self.course.borrow();
+        let is_remote = matches!(self.target, ActionTarget::Remote { .. });
+        if let (true, Some(command)) = (
+            is_remote && course["state"] == RUNNING,
+            course["command"].as_str(),
+        ) {
+            note(format_args!(
+                "  ! stopped before its end: run `{command}`, which goes on, or the same with --abort, which \
+                 takes back what was done"
+            ));
+        }
     }
 
     /// Runs a plan to its end, and tells its course.
     async fn run(&self, shown: ShownPlan) {
-        let course = Mutex::new(Course {
-            id: shown.id,
-            title: shown.title,
-            state: RUNNING,
-            steps: Vec::new(),
-            report: Value::Null,
-            failure: Value::Null,
-        });
+        let course = Mutex::new(Course::of(&shown));
         let tell = |change: &dyn Fn(&mut Course)| {
             let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
             change(&mut course);
             self.course.send_replace(json!(*course));
         };
-        let listener = |event: &PromotionEvent<'_>| tell(&|course| course.show(event));
-        let done = match shown.plan {
-            Plan::Promotion(parts) => {
-                let (request, plan) = *parts;
-                let done = plan.run(&request, &listener).await;
-                done.map(|report| json!(report))
+        let done = match &self.target {
+            ActionTarget::Local { .. } => {
+                let listener = |event: &PromotionEvent<'_>| tell(&|course| course.show(event));
+                shown.plan.run(&listener).await
             }
-            Plan::Rollback(parts) => {
-                let (request, plan) = *parts;
-                let done = plan.run(&request, &listener).await;
-                done.map(|report| json!(report))
+            ActionTarget::Remote { .. } => {
+                tell(&|course| {
+                    course.state = ASKS;
+                    course.word.clone_from(&shown.changed);
+                });
+                let question = format!("the board asks: {}\n{}", shown.title, shown.plan.text());
+                if let Err(error) = self.terminal.confirm(&question, &shown.changed).await {
+                    return tell(&|course| {
+                        course.state = "left";
+                        course.failure = json!(Failure::new(&error));
+                    });
+                }
+                tell(&|course| course.state = RUNNING);
+                // The terminal, which was asked, shows the steps too.
+                let run = async |at_terminal: &PromotionListener<'_>| {
+                    let listener = |event: &PromotionEvent<'_>| {
+                        at_terminal(event);
+                        tell(&|course| course.show(event));
+                    };
+                    shown.plan.run(&listener).await
+                };
+                let done = promote::shown(run).await;
+                if let Err(error) = &done {
+                    note_error(error);
+                }
+                done
             }
         };
-        let done = done.map_err(anyhow::Error::from);
         tell(&|course| match &done {
             Ok(report) => {
                 course.state = "done";
@@ -144,7 +196,44 @@ impl Actions {
     }
 }
 
+impl Plan {
+    /// Runs it, and returns its report.
+    async fn run(self, listener: &PromotionListener<'_>) -> anyhow::Result<Value> {
+        Ok(match self {
+            Self::Promotion(parts) => {
+                let (request, plan) = *parts;
+                json!(plan.run(&request, listener).await?)
+            }
+            Self::Rollback(parts) => {
+                let (request, plan) = *parts;
+                json!(plan.run(&request, listener).await?)
+            }
+        })
+    }
+
+    /// Returns what the command would show of it.
+    fn text(&self) -> String {
+        match self {
+            Self::Promotion(parts) => promote::plan_text(parts.1.summary()),
+            Self::Rollback(parts) => rollback::plan_text(parts.1.summary()),
+        }
+    }
+}
+
 impl Course {
+    fn of(shown: &ShownPlan) -> Self {
+        Self {
+            id: shown.id.clone(),
+            title: shown.title.clone(),
+            command: shown.command.clone(),
+            state: RUNNING,
+            word: String::new(),
+            steps: Vec::new(),
+            report: Value::Null,
+            failure: Value::Null,
+        }
+    }
+
     fn show(&mut self, event: &PromotionEvent<'_>) {
         match event {
             PromotionEvent::Begins(step) => self.steps.push(CourseStep {
@@ -172,59 +261,123 @@ impl Course {
     }
 }
 
+impl Wish {
+    fn title(&self) -> String {
+        match self {
+            Self::Promote { from, to } => format!("Promote {from} to {to}"),
+            Self::Rollback { stage } => format!("Roll back {stage}"),
+        }
+    }
+
+    /// The stage that is changed.
+    fn changed(&self) -> &str {
+        match self {
+            Self::Promote { to, .. } => to,
+            Self::Rollback { stage } => stage,
+        }
+    }
+
+    /// The stage at whose column the page has the button.
+    fn stage(&self) -> &str {
+        match self {
+            Self::Promote { from, .. } => from,
+            Self::Rollback { stage } => stage,
+        }
+    }
+
+    /// The words of the command that does the same, after its name.
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Promote { from, to } => vec![format!("--from={from}"), format!("--to={to}")],
+            Self::Rollback { stage } => vec!["--".to_owned(), stage.clone()],
+        }
+    }
+
+    fn command(&self) -> String {
+        match self {
+            Self::Promote { from, to } => format!("stagelink promote --from {from} --to {to}"),
+            Self::Rollback { stage } => format!("stagelink rollback {stage}"),
+        }
+    }
+}
+
 /// Looks, and returns the plan with what is shown of it.
-async fn make_plan(project: &Path, port: u16, wish: Wish) -> anyhow::Result<(String, Plan, Value)> {
-    let local = format!("--local={port}");
+async fn make_plan(
+    project: &Path,
+    target: &ActionTarget,
+    wish: &Wish,
+) -> anyhow::Result<(Plan, Value)> {
     let project = project.to_str();
     let project = project.ok_or_else(|| anyhow!("the project's path is not in UTF-8"))?;
-    let common = ["", &local, "--project", project];
+    let mut words = vec![String::new(), "--project".to_owned(), project.to_owned()];
+    match target {
+        ActionTarget::Local { port } => words.push(format!("--local={port}")),
+        ActionTarget::Remote { stage } if stage != wish.stage() => {
+            bail!(
+                "this page is of stage {stage} alone: run `{}`",
+                wish.command()
+            )
+        }
+        ActionTarget::Remote { .. } => {}
+    }
+    words.extend(wish.words());
     match wish {
-        Wish::Promote { from, to } => {
-            let title = format!("Promote {from} to {to}");
-            let own = [format!("--from={from}"), format!("--to={to}")];
-            let words = common.into_iter().chain(own.iter().map(String::as_str));
+        Wish::Promote { to, .. } => {
             let options = PromoteOptions::try_parse_from(words)?;
+            ensure_on_netlify(platform_of(options.on, &options.local)?, wish)?;
             let request = promote::request(&options).await?;
             let plan = PromotionPlan::make(&request).await?;
             if plan.summary().is_promoted {
                 bail!("stage {to} runs this artifact already: there is nothing to promote");
             }
             let summary = json!(plan.summary());
-            Ok((title, Plan::Promotion(Box::new((request, plan))), summary))
+            Ok((Plan::Promotion(Box::new((request, plan))), summary))
         }
-        Wish::Rollback { stage } => {
-            let title = format!("Roll back {stage}");
-            let words = common.into_iter().chain(["--", &stage]);
+        Wish::Rollback { .. } => {
             let options = RollbackOptions::try_parse_from(words)?;
+            ensure_on_netlify(platform_of(options.on, &options.local)?, wish)?;
             let request = rollback::request(&options).await?;
             let plan = RollbackPlan::make(&request, &|_| ()).await?;
             let summary = json!(plan.summary());
-            Ok((title, Plan::Rollback(Box::new((request, plan))), summary))
+            Ok((Plan::Rollback(Box::new((request, plan))), summary))
         }
+    }
+}
+
+fn ensure_on_netlify(platform: Platform, wish: &Wish) -> anyhow::Result<()> {
+    match platform {
+        Platform::Netlify => Ok(()),
+        Platform::Lambda => bail!(
+            "the page changes sites on Netlify alone: run `{} --on lambda`",
+            wish.command()
+        ),
     }
 }
 
 /// Makes the plan of a promotion or rollback, and returns it. Nothing is changed.
 pub(super) async fn look(State(board): State<Arc<BoardState>>, Json(wish): Json<Wish>) -> Response {
-    let actions = match board.local() {
-        Ok(local) => &local.actions,
-        Err(refused) => return *refused,
-    };
+    let actions = &board.actions;
     if actions.is_running() {
         return refusal(StatusCode::CONFLICT, BUSY);
     }
-    let (project, port) = (actions.project.clone(), actions.port);
-    let plan = actions
-        .tasks
-        .run(move || async move { make_plan(&project, port, wish).await });
+    let (project, target) = (actions.project.clone(), actions.target.clone());
+    let plan = actions.tasks.run(move || async move {
+        let made = make_plan(&project, &target, &wish).await;
+        made.map(|(plan, summary)| (wish, plan, summary))
+    });
     let Some(plan) = plan.await else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "`stagelink dev` ends");
     };
     match plan {
-        Ok((title, plan, summary)) => {
-            let id = plan_id();
-            let body = json!({ "id": id, "title": title, "summary": summary });
-            let shown = ShownPlan { id, title, plan };
+        Ok((wish, plan, summary)) => {
+            let shown = ShownPlan {
+                id: plan_id(),
+                title: wish.title(),
+                command: wish.command(),
+                changed: wish.changed().to_owned(),
+                plan,
+            };
+            let body = json!({ "id": shown.id, "title": shown.title, "summary": summary });
             let mut last = actions.shown.lock().unwrap_or_else(PoisonError::into_inner);
             *last = Some(shown);
             Json(body).into_response()
@@ -241,12 +394,17 @@ pub(super) async fn run(
     State(board): State<Arc<BoardState>>,
     UrlPath(id): UrlPath<String>,
 ) -> Response {
-    let actions = match board.local() {
-        Ok(local) => &local.actions,
-        Err(refused) => return *refused,
-    };
+    let actions = &board.actions;
     if actions.is_running() {
         return refusal(StatusCode::CONFLICT, BUSY);
+    }
+    if let (ActionTarget::Remote { .. }, Err(error)) =
+        (&actions.target, actions.terminal.ensure_it_can_ask())
+    {
+        return refusal(
+            StatusCode::CONFLICT,
+            &format!("nothing was changed: {error}"),
+        );
     }
     let shown = {
         let mut shown = actions.shown.lock().unwrap_or_else(PoisonError::into_inner);
@@ -258,19 +416,13 @@ pub(super) async fn run(
             "this is not the plan that was shown last: look again",
         );
     };
-    actions
-        .course
-        .send_replace(json!({ "id": id, "title": shown.title, "state": RUNNING, "steps": [] }));
+    actions.course.send_replace(json!(Course::of(&shown)));
     // A task of its own: it goes on when the page is closed.
     let tasks = actions.tasks.clone();
     let board = Arc::clone(&board);
     tokio::spawn(async move {
         tasks
-            .run(move || async move {
-                if let Ok(local) = board.local() {
-                    local.actions.run(shown).await;
-                }
-            })
+            .run(move || async move { board.actions.run(shown).await })
             .await
     });
     StatusCode::ACCEPTED.into_response()
@@ -283,5 +435,7 @@ fn plan_id() -> String {
 }
 
 const RUNNING: &str = "running";
+/// The operator is asked at the terminal.
+const ASKS: &str = "asks";
 
 const BUSY: &str = "a promotion or rollback runs: wait for its end";

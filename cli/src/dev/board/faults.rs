@@ -40,8 +40,8 @@ pub(super) async fn inject(
 ) -> Response {
     let Injection { stage, fault, .. } = injection;
     let duration = injection.duration_ms.map(Duration::from_millis);
-    let faults = match board.local() {
-        Ok(local) => &local.faults,
+    let faults = match board.faults() {
+        Ok(faults) => faults,
         Err(refused) => return *refused,
     };
     let injected = faults.inject(&stage, fault.clone(), duration).await;
@@ -58,8 +58,8 @@ pub(super) async fn clear(
     Json(clearing): Json<Clearing>,
 ) -> Response {
     let stage = clearing.stage.as_deref();
-    let faults = match board.local() {
-        Ok(local) => &local.faults,
+    let faults = match board.faults() {
+        Ok(faults) => faults,
         Err(refused) => return *refused,
     };
     let ended = match clearing.thaw {

@@ -41,27 +41,17 @@ struct Feed {
     faults: watch::Receiver<Value>,
     build: watch::Receiver<BuildState>,
     action: watch::Receiver<Value>,
-    /// Keeps the channel of actions open where there is none.
-    _no_action: Option<watch::Sender<Value>>,
 }
 
 impl Feed {
     fn new(board: Arc<BoardState>) -> Self {
-        let (action, no_action) = match &board.local {
-            Some(local) => (local.actions.subscribe(), None),
-            None => {
-                let (sender, receiver) = watch::channel(Value::Null);
-                (receiver, Some(sender))
-            }
-        };
         let mut feed = Self {
             waiting: VecDeque::new(),
             requests: board.requests.subscribe(),
             stages: board.stages.subscribe(),
             faults: board.stages.subscribe_faults(),
             build: board.build.clone(),
-            action,
-            _no_action: no_action,
+            action: board.actions.subscribe(),
             board,
         };
         feed.build.mark_changed();
@@ -211,6 +201,7 @@ const MOST_SPANS: usize = 40;
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
 
     use futures_util::future::join_all;
     use stagelink_local::netlify::SiteConfig;
@@ -220,6 +211,8 @@ mod tests {
 
     use super::*;
     use crate::dev::board::Sites;
+    use crate::dev::board::actions::{ActionTarget, Actions};
+    use crate::dev::board::local_tasks::LocalTasks;
     use crate::dev::board::stages::StageWatch;
     use crate::dev::build_news::BuildNews;
 
@@ -230,6 +223,9 @@ mod tests {
         let (columns, columns_receiver) = watch::channel(Value::Null);
         let (faults, faults_receiver) = watch::channel(json!([]));
         let looks = (columns_receiver, faults_receiver);
+        let target = ActionTarget::Local { port: 0 };
+        let (tasks, _) = LocalTasks::new();
+        let actions = Actions::new(tasks, Path::new("."), target, Arc::new(Notify::new()));
         let state = BoardState {
             title: "shop".to_owned(),
             remote: None,
@@ -237,7 +233,8 @@ mod tests {
             requests: site.requests().clone(),
             build: news.subscribe(),
             stages: StageWatch::of_looks(looks.0, looks.1, Arc::new(Notify::new()), JoinSet::new()),
-            local: None,
+            faults: None,
+            actions,
         };
         (Arc::new(state), vec![columns, faults])
     }

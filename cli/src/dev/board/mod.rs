@@ -1,5 +1,5 @@
 //! The board of `stagelink dev`: a page of this machine that shows the stages and their requests live,
-//! and acts on the local clouds.
+//! and acts on the local clouds; with `--remote`, on one real stage, after a confirmation at the terminal.
 //!
 //! # Behaviour
 //!
@@ -35,7 +35,7 @@ use stagelink_local_postgres::DatabaseAdmin;
 use stagelink_pipeline::SettingsFile;
 use tokio::sync::watch;
 
-use self::actions::Actions;
+use self::actions::{ActionTarget, Actions};
 use self::guard::Guard;
 use self::local_tasks::LocalTasks;
 use self::refusal::refusal;
@@ -48,6 +48,7 @@ use crate::remote_facts::RemoteFacts;
 pub(super) struct Board {
     server: Server,
     token: String,
+    state: Arc<BoardState>,
     _stop: watch::Sender<()>,
 }
 
@@ -69,13 +70,8 @@ struct BoardState {
     requests: RequestLog,
     build: watch::Receiver<BuildState>,
     stages: StageWatch,
-    /// The parts that the page changes: of the local clouds alone.
-    local: Option<LocalParts>,
-}
-
-/// The parts of the local clouds, which a stage with a real database has not.
-struct LocalParts {
-    faults: FaultControl,
+    /// The faults of the local clouds, which a stage with a real database has not.
+    faults: Option<FaultControl>,
     actions: Actions,
 }
 
@@ -86,19 +82,19 @@ enum Sites {
 }
 
 impl BoardState {
-    /// Returns the parts of the local clouds.
+    /// Returns the faults of the local clouds.
     ///
     /// # Errors
     ///
-    /// The refusal of a page that would change a stage with a real database.
-    fn local(&self) -> Result<&LocalParts, Box<Response>> {
+    /// The refusal of a page that would inject one into a stage with a real database.
+    fn faults(&self) -> Result<&FaultControl, Box<Response>> {
         let refused = || {
             refusal(
                 StatusCode::CONFLICT,
-                "the stage's database is a real one: nothing here changes it",
+                "the stage's database is a real one: no fault is injected there",
             )
         };
-        self.local.as_ref().ok_or_else(|| Box::new(refused()))
+        self.faults.as_ref().ok_or_else(|| Box::new(refused()))
     }
 }
 
@@ -139,39 +135,61 @@ impl Board {
             sites: Sites::Local(cloud.stages().to_vec()),
             requests: cloud.requests().clone(),
             build: news.subscribe(),
-            local: Some(LocalParts {
-                faults: cloud.faults().clone(),
-                actions: Actions::new(tasks, project, site_port, stages.look_again()),
-            }),
+            faults: Some(cloud.faults().clone()),
+            actions: Actions::new(
+                tasks,
+                project,
+                ActionTarget::Local { port: site_port },
+                stages.look_again(),
+            ),
             stages,
         });
         Self::serve(port, state, guard, token, stop).await
     }
 
-    /// Starts the board of a stage whose database is a real one: it shows, and changes nothing.
+    /// Starts the board of a stage whose database is a real one. It changes what the operator confirms at
+    /// the terminal.
     ///
     /// # Errors
     ///
-    /// When the port is taken.
+    /// When the port is taken, or the settings file cannot be used.
     pub(super) async fn start_remote(
         port: BoardPort,
+        project: &Path,
         site: &FunctionSite,
         facts: watch::Receiver<RemoteFacts>,
         news: &BuildNews,
     ) -> anyhow::Result<Self> {
-        let (_, stop) = LocalTasks::new();
+        let file = SettingsFile::load(project)?;
+        let (tasks, stop) = LocalTasks::new();
         let guard = Guard::new();
         let token = guard.token().to_owned();
         let view = site.view();
-        let title = facts.borrow().app.clone();
+        let (title, stage) = {
+            let facts = facts.borrow();
+            (facts.app.clone(), facts.stage.clone())
+        };
+        let stages = remote_stage::watch(
+            view.clone(),
+            site.url().to_owned(),
+            facts.clone(),
+            remote_stage::targets(file.as_ref(), &stage),
+            news.subscribe(),
+        );
         let state = Arc::new(BoardState {
             title,
-            remote: Some(facts.clone()),
-            sites: Sites::Remote(view.clone()),
+            remote: Some(facts),
+            sites: Sites::Remote(view),
             requests: site.requests().clone(),
             build: news.subscribe(),
-            stages: remote_stage::watch(view, site.url().to_owned(), facts, news.subscribe()),
-            local: None,
+            faults: None,
+            actions: Actions::new(
+                tasks,
+                project,
+                ActionTarget::Remote { stage },
+                stages.look_again(),
+            ),
+            stages,
         });
         Self::serve(port, state, guard, token, stop).await
     }
@@ -183,7 +201,7 @@ impl Board {
         token: String,
         stop: watch::Sender<()>,
     ) -> anyhow::Result<Self> {
-        let routes = routes::of(state, guard);
+        let routes = routes::of(Arc::clone(&state), guard);
         let server = match port {
             BoardPort::Exactly(port) => Server::start(port, routes).await?,
             BoardPort::Preferably(port) => match Server::start(port, routes.clone()).await {
@@ -196,6 +214,7 @@ impl Board {
         Ok(Self {
             server,
             token,
+            state,
             _stop: stop,
         })
     }
@@ -206,6 +225,7 @@ impl Board {
     }
 
     pub(super) async fn stop(self) {
+        self.state.actions.note_unfinished();
         self.server.stop().await;
     }
 }

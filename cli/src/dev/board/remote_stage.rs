@@ -4,7 +4,9 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use stagelink::{Stage, StageKind};
 use stagelink_local::FunctionSiteView;
+use stagelink_pipeline::SettingsFile;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -13,11 +15,31 @@ use super::stages::{QUICK_INTERVAL, StageWatch, send_change};
 use crate::dev::build_news::BuildState;
 use crate::remote_facts::RemoteFacts;
 
-/// Starts to tell of the stage. `url` is that of its site.
+/// Returns the stages to which the page offers to promote one of this name.
+pub(super) fn targets(file: Option<&SettingsFile>, stage: &str) -> Vec<String> {
+    let stages: Vec<Stage> = match file {
+        Some(file) => file.stages().keys().copied().collect(),
+        None => vec![Stage::PRODUCTION],
+    };
+    if stages
+        .iter()
+        .any(|known| known.name() == stage && known.kind() == StageKind::Production)
+    {
+        return Vec::new();
+    }
+    let targets = stages
+        .iter()
+        .filter(|known| known.kind() == StageKind::Production);
+    targets.map(|known| known.name().to_owned()).collect()
+}
+
+/// Starts to tell of the stage. `url` is that of its site, and `targets` are the stages to which it may be
+/// promoted.
 pub(super) fn watch(
     site: FunctionSiteView,
     url: String,
     facts: watch::Receiver<RemoteFacts>,
+    targets: Vec<String>,
     mut build: watch::Receiver<BuildState>,
 ) -> StageWatch {
     let look_again = Arc::new(Notify::new());
@@ -29,7 +51,7 @@ pub(super) fn watch(
         // There are none, and the page's feed goes on.
         let _faults = faults;
         loop {
-            let column = column(&site, &url, &facts.borrow());
+            let column = column(&site, &url, &facts.borrow(), &targets);
             send_change(&columns, json!({ "stages": [column], "missing": [] }));
             let _ = timeout(QUICK_INTERVAL, again.notified()).await;
         }
@@ -43,7 +65,7 @@ pub(super) fn watch(
     StageWatch::of_looks(receiver, faults_receiver, look_again, looks)
 }
 
-fn column(site: &FunctionSiteView, url: &str, facts: &RemoteFacts) -> Value {
+fn column(site: &FunctionSiteView, url: &str, facts: &RemoteFacts, targets: &[String]) -> Value {
     json!({
         "name": facts.stage,
         "kind": facts.kind,
@@ -53,5 +75,6 @@ fn column(site: &FunctionSiteView, url: &str, facts: &RemoteFacts) -> Value {
         "instances": site.instance_count(),
         "served_since": site.served_since().to_string(),
         "remote": facts,
+        "targets": targets,
     })
 }

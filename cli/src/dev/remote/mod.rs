@@ -4,6 +4,7 @@
 //!
 //! - Nothing but the functions, the site and the board runs: no local cloud, so no fault can be injected, no
 //!   migration is applied, no schedule fires, and no other command finds the stage with `--local`.
+//! - The board promotes and rolls back the real stage once the operator confirms it at the terminal.
 //! - The functions get neither the operator's token nor a credential that may write: a relay on this machine
 //!   ([`relay`]) looks the database up for them, each time through the real provider, and proves it anew.
 //! - A credential that may write is let in with `--guarded` alone, and production with `--production` and its
@@ -143,7 +144,8 @@ impl RemoteEnvironment {
         let board = match board_port(options) {
             None => None,
             Some(port) => {
-                let started = Board::start_remote(port, &site, relay.facts(), reload.news()).await;
+                let started =
+                    Board::start_remote(port, project, &site, relay.facts(), reload.news()).await;
                 match started {
                     Ok(board) => Some(board),
                     Err(error) => {

@@ -76,12 +76,17 @@ async function run() {
 export function showCourse(course) {
   if (course == null) return;
   if (course.id !== shown?.id || !dialog.open) {
-    if (course.state !== "running" && course.id === shown?.id) tell(`${course.title}: ${course.state}`, course.state === "failed");
+    if (!["asks", "running"].includes(course.state) && course.id === shown?.id) tell(`${course.title}: ${course.state}`, course.state === "failed");
     return;
   }
   if (steps == null) {
     steps = { list: el("ol", { class: "steps" }), end: el("div", { role: "status" }) };
     body.replaceChildren(steps.list, steps.end, buttons(close()));
+  }
+  if (course.state === "asks") {
+    say(steps.end, `Confirm it at the terminal of stagelink dev: type ${plain(course.word)} there within two minutes.`);
+  } else if (course.state === "running") {
+    say(steps.end, "");
   }
   course.steps.forEach((step, number) => {
     const line = steps.list.children[number] ?? steps.list.appendChild(el("li"));
@@ -90,6 +95,8 @@ export function showCourse(course) {
   if (course.state === "done") {
     const { live, deploy, seconds } = course.report;
     say(steps.end, `Done in ${seconds} s: deploy ${deploy} is live at ${live}.`);
+  } else if (course.state === "left") {
+    steps.end.replaceChildren(el("p", { class: "bad" }, course.failure.error));
   } else if (course.state === "failed") {
     const { error, details = [], because = [] } = course.failure;
     steps.end.replaceChildren(el("p", { class: "bad" }, "It failed, and what it did is taken back."),

@@ -27,7 +27,7 @@ function showState(state) {
 
 let isRemote = false;
 
-/** Shows what the board is of. Nothing of a stage with a real database is changed here. */
+/** Shows what the board is of. */
 function showAbout({ pipeline, remote }) {
   isRemote = remote != null;
   say(byId("pipeline"), pipeline);

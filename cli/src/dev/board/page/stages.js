@@ -66,7 +66,7 @@ function newColumn(stage, all) {
       remoteFacts(now).forEach(([, text, ...more], number) => facts[number](text, ...more));
     });
     return el("article", { class: `stage ${stage.kind} remote`, "aria-labelledby": `stage-${stage.name}` },
-      heading(stage), list);
+      heading(stage), list, el("div", { class: "buttons" }, buttonsOf(stage, stage.targets)));
   }
   const show = {
     app: fact("app"),
@@ -83,18 +83,22 @@ function newColumn(stage, all) {
   list.querySelectorAll("dd")[6].append(meter);
   columns.set(stage.name, (now) => fill(show, now, meter, bar));
   return el("article", { class: `stage ${stage.kind}`, "aria-labelledby": `stage-${stage.name}` },
-    heading(stage), list, el("div", { class: "buttons" }, buttonsOf(stage, all)));
+    heading(stage), list, el("div", { class: "buttons" }, buttonsOf(stage, namesOfKind(all, "production"))));
 }
 
-function buttonsOf(stage, all) {
+function namesOfKind(all, kind) {
+  return all.filter((stage) => stage.kind === kind).map((stage) => stage.name);
+}
+
+/** The buttons of a stage that may be promoted to `targets`. */
+function buttonsOf(stage, targets) {
   const button = (text, wish) =>
     el("button", { type: "button", onclick: () => openPlan(text, wish) }, `${text} …`);
   if (stage.kind === "production") {
     return [button(`Roll back ${stage.name}`, { action: "rollback", stage: stage.name })];
   }
-  const targets = all.filter((other) => other.kind === "production");
   return targets.map((to) =>
-    button(`Promote ${stage.name} to ${to.name}`, { action: "promote", from: stage.name, to: to.name }));
+    button(`Promote ${stage.name} to ${to}`, { action: "promote", from: stage.name, to }));
 }
 
 /** The value of a look-up, or else what to say of it. */

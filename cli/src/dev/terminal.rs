@@ -1,0 +1,96 @@
+//! Questions at the terminal while the site runs, for what a page wants done to a stage with a real database.
+
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use nix::sys::termios::{FlushArg, tcflush};
+use nix::unistd::{getpgrp, tcgetpgrp};
+use tokio::sync::oneshot::error::TryRecvError;
+use tokio::sync::{Mutex, oneshot};
+use tokio::time::timeout;
+
+use crate::output::note;
+
+/// The time for an answer: enough to read a plan. A page that its user has left does nothing later.
+const ANSWER_LIMIT: Duration = Duration::from_secs(120);
+
+/// The terminal at which `stagelink dev` was started. It asks one question at a time.
+#[derive(Debug, Default)]
+pub(super) struct Terminal {
+    /// The line that a thread waits for, where a question before this one got no answer.
+    waiting: Mutex<Option<Line>>,
+}
+
+type Line = oneshot::Receiver<std::io::Result<String>>;
+
+impl Terminal {
+    /// Makes sure that the operator can be asked.
+    ///
+    /// # Errors
+    ///
+    /// When standard input or standard error is no terminal, or this process is in its background.
+    pub(super) fn ensure_it_can_ask(&self) -> anyhow::Result<()> {
+        // A terminal that does not control this process has no background.
+        let is_foreground = tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp());
+        if !stdin().is_terminal() || !stderr().is_terminal() || !is_foreground {
+            bail!("`stagelink dev` has no terminal to confirm at, or is in its background");
+        }
+        Ok(())
+    }
+
+    /// Asks for a word after a question. What was typed before counts for nothing.
+    ///
+    /// # Errors
+    ///
+    /// When another word is typed, none within two minutes, or the operator cannot be asked.
+    ///
+    /// # Cancel safety
+    ///
+    /// The question is over; the next line that is typed counts for nothing.
+    pub(super) async fn confirm(&self, question: &str, word: &str) -> anyhow::Result<()> {
+        self.ensure_it_can_ask()?;
+        let mut waiting = self.waiting.lock().await;
+        let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
+        // A line that came after its question was over is not an answer to this one.
+        let still_waits = |line: &mut Line| matches!(line.try_recv(), Err(TryRecvError::Empty));
+        let mut line = match waiting.take_if(still_waits) {
+            Some(line) => line,
+            None => read_line()?,
+        };
+        note(format_args!(
+            "{question}\n  type {word} within two minutes; anything else leaves it as it is:"
+        ));
+        let Ok(answer) = timeout(ANSWER_LIMIT, &mut line).await else {
+            *waiting = Some(line);
+            note("  no answer: nothing was changed");
+            bail!("nothing was changed: nothing was typed at the terminal within two minutes");
+        };
+        let answer = answer
+            .context("the terminal could not be read")?
+            .context("could not read the answer")?;
+        if answer.trim() != word {
+            note("  nothing was changed");
+            bail!("nothing was changed: the answer at the terminal was not {word}");
+        }
+        Ok(())
+    }
+}
+
+/// Starts to read a line. The thread ends with the process, also where it still waits.
+fn read_line() -> anyhow::Result<Line> {
+    let (sender, line) = oneshot::channel();
+    let read = move || {
+        let mut answer = String::new();
+        let read = stdin().read_line(&mut answer).map(|_| answer);
+        // The question is over where no one receives it.
+        let _ = sender.send(read);
+    };
+    let name = "terminal".to_owned();
+    thread::Builder::new()
+        .name(name)
+        .spawn(read)
+        .context("could not start to read the answer")?;
+    Ok(line)
+}
