@@ -422,6 +422,27 @@ async fn occupied_port_is_reported_at_once() {
     assert!(is_empty(temporary.path()));
 }
 
+#[tokio::test]
+async fn port_of_the_projects_own_site_is_said_to_be_that() {
+    let project = SmallProject::with(&[]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let url = dev.stage("production")["url"].as_str().expect("a URL");
+    let port = url.rsplit(':').next().expect("a port");
+    let temporary = tempfile::tempdir().expect("a folder");
+    let second = ["--project", project.path(), "--port", port];
+    let second = command(temporary.path(), &second).await;
+    let output = { second }.stderr(Stdio::piped()).output().await;
+    let output = output.expect("the command runs");
+    assert!(!output.status.success());
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let expected = format!(
+        "could not use port {port}: another `stagelink dev` of this project has it (process {})",
+        dev.pid()
+    );
+    assert!(errors.contains(&expected), "{errors}");
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
 /// Netlify then publishes the project's folder, and its `_redirects` and `_headers` count.
 #[tokio::test]
 async fn project_without_netlify_toml_starts_with_the_defaults_of_netlify() {
