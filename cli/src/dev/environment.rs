@@ -13,10 +13,20 @@ use secrecy::{ExposeSecret as _, SecretString};
 /// The sources of a project's own variables. A value never gets into a message.
 pub(super) struct OwnVariables {
     project: PathBuf,
+    of: VariablesOf,
     /// The variables of `--env`, which are those of each stage.
     options: Vec<(String, String)>,
     /// The command's own `RUST_LOG`.
     log_filter: Option<String>,
+}
+
+/// The stages whose functions get the variables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum VariablesOf {
+    /// Those of the local clouds: none gets an address with credentials beyond this machine.
+    LocalStages,
+    /// The one of `--remote`, whose data is real: `.env.STAGE` is of the local stage, and not read.
+    RemoteStage,
 }
 
 /// The project's own variables of a stage.
@@ -35,6 +45,7 @@ impl OwnVariables {
     /// When one of `--env` is neither `NAME=VALUE` nor the name of a variable that the command has.
     pub(super) fn new(
         project: &Path,
+        of: VariablesOf,
         options: &[SecretString],
         of_command: impl Fn(&str) -> Option<String>,
     ) -> anyhow::Result<Self> {
@@ -58,6 +69,7 @@ impl OwnVariables {
         }
         Ok(Self {
             project: project.to_owned(),
+            of,
             options: variables,
             log_filter: of_command("RUST_LOG"),
         })
@@ -72,18 +84,34 @@ impl OwnVariables {
     /// error has its name and its place.
     pub(super) fn of_stage(&self, stage: &str) -> anyhow::Result<StageVariables> {
         let mut found = StageVariables::default();
-        for file in [".env".to_owned(), format!(".env.{stage}")] {
+        for file in self.file_names(stage) {
             for (name, value) in self.file(&file)? {
-                found.add(&file, name, value)?;
+                found.add(self.of, &file, name, value)?;
             }
         }
+        let of_local_stage = format!(".env.{stage}");
+        if self.of == VariablesOf::RemoteStage && self.project.join(&of_local_stage).exists() {
+            let note =
+                format!("{of_local_stage} is of the local stage, and not read with --remote");
+            found.notes.insert(note);
+        }
         if let Some(filter) = &self.log_filter {
-            found.add("the environment", "RUST_LOG".to_owned(), filter.clone())?;
+            let name = "RUST_LOG".to_owned();
+            found.add(self.of, "the environment", name, filter.clone())?;
         }
         for (name, value) in &self.options {
-            found.add("--env", name.clone(), value.clone())?;
+            found.add(self.of, "--env", name.clone(), value.clone())?;
         }
         Ok(found)
+    }
+
+    /// Returns the names of the files with variables of a stage, in the order in which they are read.
+    pub(super) fn file_names(&self, stage: &str) -> Vec<String> {
+        let mut names = vec![".env".to_owned()];
+        if self.of == VariablesOf::LocalStages {
+            names.push(format!(".env.{stage}"));
+        }
+        names
     }
 
     /// Reads a file; one that is missing has no variables.
@@ -118,7 +146,13 @@ impl OwnVariables {
 }
 
 impl StageVariables {
-    fn add(&mut self, source: &str, name: String, value: String) -> anyhow::Result<()> {
+    fn add(
+        &mut self,
+        of: VariablesOf,
+        source: &str,
+        name: String,
+        value: String,
+    ) -> anyhow::Result<()> {
         if !is_name(&name) {
             bail!("{source} has a variable whose name is not of letters, digits and _");
         }
@@ -131,15 +165,16 @@ impl StageVariables {
         if is_of_the_stage(&name) {
             bail!(
                 "{source} sets {name}, which says whose database it is: a local function gets that of \
-                 its local stage, and `stagelink dev` does not lead it to another one. Remove {name} \
+                 its stage, and `stagelink dev` does not lead it to another one. Remove {name} \
                  from {source}"
             );
         }
-        if value::points_beyond_this_machine(&name, &value) {
+        let is_local = of == VariablesOf::LocalStages;
+        if is_local && value::points_beyond_this_machine(&name, &value) {
             bail!(
-                "{source} sets {name} to an address beyond this machine with its credentials: local \
-                 functions do not get it, so that none changes what is real. Set {name} to a service on \
-                 this machine, or remove it from {source}"
+                "{source} sets {name} to an address beyond this machine with its credentials: functions of \
+                 a local stage do not get it, so that none changes what is real. Set {name} to a service on \
+                 this machine, or remove it from {source}; with --remote STAGE it is given"
             );
         }
         if let Some(reason) = reason_to_leave_out(&name) {

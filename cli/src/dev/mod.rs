@@ -28,7 +28,7 @@ use stagelink_pipeline::SettingsFile;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::board::{Board, BoardPort};
-use self::environment::{OwnVariables, StageVariables};
+use self::environment::{OwnVariables, StageVariables, VariablesOf};
 use self::migrations::LocalMigrations;
 use self::reload::Reload;
 use self::requests::{RequestPrinter, RequestStyle};
@@ -120,8 +120,13 @@ impl DevEnvironment {
             note(format_args!("  ! {warning}"));
         }
         let of_command = |name: &str| std::env::var(name).ok();
-        let own =
-            OwnVariables::new(&project, &options.environment, of_command).map_err(of_usage)?;
+        let own = OwnVariables::new(
+            &project,
+            VariablesOf::LocalStages,
+            &options.environment,
+            of_command,
+        )
+        .map_err(of_usage)?;
         let mut stages = Vec::new();
         for (name, stage) in stages_of(file.as_ref())? {
             let variables = own.of_stage(&name)?;

@@ -295,12 +295,8 @@ impl Reload {
         files.extend(self.site_files());
         files.insert(self.project.join(SETTINGS_FILE));
         let stages = self.variables.keys();
-        let of_stages = stages.map(|stage| format!(".env.{stage}"));
-        files.extend(
-            of_stages
-                .chain([".env".to_owned()])
-                .map(|name| self.project.join(name)),
-        );
+        let own = stages.flat_map(|stage| self.own.file_names(stage));
+        files.extend(own.map(|name| self.project.join(name)));
         let mut folders: BTreeSet<_> = self.sources.folders().map(Path::to_owned).collect();
         // A function that is new is in none of the crates yet.
         folders.insert(self.project.join("functions"));

@@ -26,7 +26,8 @@ fn read(
         let found = of_command.iter().find(|(of, _)| *of == name);
         found.map(|(_, value)| (*value).to_owned())
     };
-    OwnVariables::new(folder.path(), &options, of_command)?.of_stage("staging")
+    let of = VariablesOf::LocalStages;
+    OwnVariables::new(folder.path(), of, &options, of_command)?.of_stage("staging")
 }
 
 fn refused(files: &[(&str, &str)], options: &[&str]) -> String {
@@ -112,6 +113,36 @@ fn address_beyond_this_machine_is_refused_without_its_value() {
         let expected = format!(".env sets {name} to an address beyond this machine");
         assert!(error.contains(&expected), "{error}");
     }
+}
+
+#[test]
+fn remote_stage_gets_addresses_and_nothing_of_the_local_stages_file() {
+    let cache = format!("redis://:{CANARY}@cache.example.com");
+    let folder = project(&[
+        (
+            ".env",
+            &format!("CACHE={cache}\nDATABASE_URL=postgres://db.example.com/app\n"),
+        ),
+        (".env.production", "ONLY=local\n"),
+    ]);
+    let of = VariablesOf::RemoteStage;
+    let own = OwnVariables::new(folder.path(), of, &[], |_| None).unwrap();
+    assert_eq!(own.file_names("production"), [".env"]);
+    let found = own.of_stage("production").unwrap();
+    let variables: Vec<_> = found.variables.into_iter().collect();
+    assert_eq!(variables, [("CACHE".to_owned(), cache)]);
+    let notes = found.notes.into_iter().collect::<Vec<_>>();
+    assert_eq!(
+        notes,
+        [
+            ".env.production is of the local stage, and not read with --remote",
+            ".env: DATABASE_URL is left out, since functions find their stage's database by themselves",
+        ]
+    );
+    // The database is never a variable's.
+    let folder = project(&[(".env", "STAGELINK_CREDENTIALS=x\n")]);
+    let own = OwnVariables::new(folder.path(), of, &[], |_| None).unwrap();
+    assert!(own.of_stage("production").is_err());
 }
 
 #[test]

@@ -25,7 +25,7 @@ use stagelink_pipeline::SettingsFile;
 use self::relay::CredentialRelay;
 use self::stage::RemoteStage;
 use super::board::Board;
-use super::environment::{OwnVariables, StageVariables};
+use super::environment::{OwnVariables, StageVariables, VariablesOf};
 use super::reload::Reload;
 use super::requests::{RequestPrinter, RequestStyle};
 use super::{board_port, note_left_out, shutdown_signal};
@@ -94,8 +94,13 @@ impl RemoteEnvironment {
             note(format_args!("  ! {warning}"));
         }
         let of_command = |name: &str| std::env::var(name).ok();
-        let own =
-            OwnVariables::new(&project, &options.environment, of_command).map_err(of_usage)?;
+        let own = OwnVariables::new(
+            &project,
+            VariablesOf::RemoteStage,
+            &options.environment,
+            of_command,
+        )
+        .map_err(of_usage)?;
         let variables = own.of_stage(stage.name())?;
         let of_stage = (stage.name().to_owned(), variables);
         note_left_out([&of_stage.1]);
