@@ -1,6 +1,7 @@
 //! `stagelink status`: shows what each stage of a pipeline has.
 
 pub(crate) mod request;
+mod running_text;
 mod stage_text;
 mod table;
 mod time;

@@ -9,6 +9,7 @@ use stagelink_pipeline::{
     Lookup, MigrationStatus, PendingAfter, StageStatus,
 };
 
+use super::running_text;
 use super::time::with_age;
 use crate::called_as::as_called;
 
@@ -42,7 +43,7 @@ impl Mark {
 pub(super) struct Cell(Vec<String>);
 
 impl Cell {
-    fn line(&mut self, mark: Mark, text: impl Display) {
+    pub(super) fn line(&mut self, mark: Mark, text: impl Display) {
         let text = one_line(text);
         self.0.push(match mark {
             Mark::Plain => text.to_string(),
@@ -90,6 +91,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     }
     if let Some(deploy) = stage.code.value() {
         add_deploy(&mut code, deploy, now);
+        running_text::add(&mut code, &stage.running, &stage.stage);
     }
     match &stage.lambda {
         Lookup::Known { value } => add_lambda(&mut code, value, now),
@@ -452,7 +454,7 @@ fn title(provider: &str) -> &str {
 }
 
 /// Returns names with commas; of many the first ones.
-fn listed(names: &[String]) -> String {
+pub(super) fn listed(names: &[String]) -> String {
     let shown = names.iter().take(MOST_NAMES).map(String::as_str);
     let shown = shown.collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MOST_NAMES) {

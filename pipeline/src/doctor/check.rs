@@ -111,6 +111,10 @@ checks! {
     ARTIFACTS: "artifacts", "error, warning",
         "the functions that `stagelink build` has left in `dist`, against the database's migrations",
         "`stagelink migrate`, or build from the commit with the migrations that are applied";
+    RUNNING_CODE: "running-code", "error, warning",
+        "the functions of the stage's deploy, which are asked by their self-check: against the record \
+         of the deploy, and against the database's migrations",
+        "`stagelink migrate`, or deploy again";
     DRIFT: "drift", "warning",
         "the schema against the one that the last run of migrations left",
         "undo the change or accept it: `stagelink migrate drift STAGE --accept`";

@@ -17,6 +17,7 @@ mod reach;
 mod report;
 mod request;
 mod run;
+mod running_code;
 mod server_checks;
 mod server_facts;
 mod site_checks;

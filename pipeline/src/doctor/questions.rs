@@ -31,6 +31,23 @@ impl<'a> Questions<'a> {
         answer: impl Future<Output = Result<T, E>>,
         judge: impl FnOnce(&T) -> Vec<Verdict>,
     ) -> Vec<Verdict> {
+        judged(self.read(answer).await, judge)
+    }
+
+    /// Judges an answer that is read in transactions with time limits already, if it comes in time.
+    pub(super) async fn judge_unguarded<T, E: Into<ReadError>>(
+        &mut self,
+        answer: impl Future<Output = Result<T, E>>,
+        judge: impl FnOnce(&T) -> Vec<Verdict>,
+    ) -> Vec<Verdict> {
+        judged(self.read_unguarded(answer).await, judge)
+    }
+
+    /// Returns an answer that is read in a transaction of its own, or the reason why there is none.
+    pub(super) async fn read<T, E: Into<ReadError>>(
+        &mut self,
+        answer: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, String> {
         let client = self.client;
         let in_transaction = async {
             client.batch_execute(BEGIN).await?;
@@ -41,29 +58,30 @@ impl<'a> Questions<'a> {
             ended?;
             Ok::<_, ReadError>(answer)
         };
-        self.judge_unguarded(in_transaction, judge).await
+        self.read_unguarded(in_transaction).await
     }
 
-    /// Judges an answer that is read in transactions with time limits already, if it comes in time.
-    pub(super) async fn judge_unguarded<T, E: Into<ReadError>>(
+    async fn read_unguarded<T, E: Into<ReadError>>(
         &mut self,
         answer: impl Future<Output = Result<T, E>>,
-        judge: impl FnOnce(&T) -> Vec<Verdict>,
-    ) -> Vec<Verdict> {
+    ) -> Result<T, String> {
         if self.is_silent {
-            return vec![Verdict::not_checked(SILENT)];
+            return Err(SILENT.to_owned());
         }
         match timeout(ANSWER, answer).await {
-            Ok(Ok(answer)) => judge(&answer),
-            Ok(Err(error)) => {
-                let error: ReadError = error.into();
-                vec![Verdict::not_checked(error.to_string())]
-            }
+            Ok(answer) => answer.map_err(|error| error.into().to_string()),
             Err(_) => {
                 self.is_silent = true;
-                vec![Verdict::not_checked(SILENT)]
+                Err(SILENT.to_owned())
             }
         }
+    }
+}
+
+fn judged<T>(answer: Result<T, String>, judge: impl FnOnce(&T) -> Vec<Verdict>) -> Vec<Verdict> {
+    match answer {
+        Ok(answer) => judge(&answer),
+        Err(reason) => vec![Verdict::not_checked(reason)],
     }
 }
 

@@ -11,8 +11,8 @@ use crate::doctor::artifact_checks::{FunctionNeeds, judge_artifacts};
 use crate::doctor::check::{
     ARTIFACTS, CLOCK, CONNECT, CONNECTIONS, Check, DEPLOYS_BY_API, DEPLOYS_LOCKED, DRIFT, FOLLOWER,
     INVALID_INDEXES, LEFTOVER_URL, LINKED, LONG_TRANSACTIONS, MARK, MIGRATION_FILES, MIGRATIONS,
-    OWN_DATABASE, POOLER, ROUND_TRIPS, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE, SSLMODE,
-    TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
+    OWN_DATABASE, POOLER, ROUND_TRIPS, RUNNING_CODE, SERVER_AUTH, SERVER_VERSION, SETTINGS, SITE,
+    SSLMODE, TOKEN_REACH, TRANSACTION_ID_AGE, VARIABLES_SIZE,
 };
 use crate::doctor::connection_checks::{
     judge_mark, judge_pooler, judge_round_trips, judge_server_auth, judge_sslmode,
@@ -25,6 +25,7 @@ use crate::doctor::questions::Questions;
 use crate::doctor::reach;
 use crate::doctor::report::{CheckResult, DoctorReport, StageReport};
 use crate::doctor::request::{DEFAULT_CONCURRENCY, DoctorRequest, StageRequest};
+use crate::doctor::running_code;
 use crate::doctor::server_checks::{
     judge_clock, judge_connections, judge_follower, judge_invalid_indexes, judge_long_transactions,
     judge_transaction_id_age, judge_version,
@@ -76,7 +77,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     let stages = stages.into_iter();
     let (examined, site, pipeline) = tokio::join!(
         join_all(stages.map(|stage| examine_stage(stage, &context))),
-        SiteFacts::look_up(&site, contexts),
+        SiteFacts::look_up(&site, contexts.clone()),
         PipelineFacts::look_up(heroku.as_ref()),
     );
     let mut reached = Vec::new();
@@ -87,6 +88,18 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     }
     (context.tell)("comparing the databases");
     let pairs = own_database::compare(&reached).await;
+    (context.tell)("asking the functions");
+    let examined: Vec<_> = reports.iter().map(|report| report.stage).collect();
+    let folder = context.folder.as_ref().and_then(|of| of.as_ref().ok());
+    let advised = &context.options;
+    let running =
+        running_code::examine(&examined, &contexts, &site, &reached, folder, advised).await;
+    for (stage, verdict) in running {
+        let of_stage = reports.iter_mut().find(|report| report.stage == stage);
+        if let Some(report) = of_stage {
+            report.checks.push(result(RUNNING_CODE, verdict));
+        }
+    }
     let is_reached = |stage: &Stage| reached.iter().any(|of| of.info.stage == *stage);
     let asked = reports.iter().map(|report| report.stage);
     let mut unreached: Vec<_> = asked.filter(|stage| !is_reached(stage)).collect();

@@ -1,9 +1,10 @@
 //! The facts about a project's Netlify site: its settings, its variables, and what the tokens among
 //! them read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use stagelink::{ProviderChoice, Stage, StageKind};
 
@@ -20,6 +21,8 @@ pub(super) struct SiteFacts {
     pub(super) name: String,
     /// The published deploy, or the reason why it is not known.
     pub(super) published: Result<Option<Deploy>, String>,
+    /// The newest ready deploy of each branch of the contexts, or the reason why it is not known.
+    pub(super) branches: BTreeMap<String, Result<Option<Deploy>, String>>,
     /// True if the site takes production deploys from its Git repository alone. `None` where Netlify
     /// does not say.
     pub(super) refuses_api_deploys: Option<bool>,
@@ -44,7 +47,7 @@ pub(super) enum NoSite {
 }
 
 impl SiteFacts {
-    /// Looks the site up: a request or two for the site, two for the variables.
+    /// Looks the site up: a request or two for the site, two for the variables, and one for each branch.
     pub(super) async fn look_up(
         source: &SiteSource,
         contexts: Vec<(DeployContext, Stage)>,
@@ -60,7 +63,17 @@ impl SiteFacts {
         };
         let site = within(LIMIT, Site::find(access, site, true)).await;
         let site = site.map_err(failed)?;
-        let (own, account) = tokio::join!(
+        let branches = contexts.iter().filter_map(|(context, _)| match context {
+            DeployContext::Branch(branch) => Some(branch),
+            _ => None,
+        });
+        let branches: BTreeSet<_> = branches.collect();
+        let deploys = branches.into_iter().map(async |branch| {
+            let found = within(LIMIT, site.newest_deploy(branch)).await;
+            (branch.clone(), found.map_err(|error| error.report()))
+        });
+        let (branches, own, account) = tokio::join!(
+            join_all(deploys),
             within(LIMIT, site.variables()),
             within(LIMIT, site.account_variables()),
         );
@@ -75,12 +88,27 @@ impl SiteFacts {
         Ok(Self {
             name: site.name().to_owned(),
             published: site.published_deploy().map_err(|error| error.report()),
+            branches: branches.into_iter().collect(),
             refuses_api_deploys: site.refuses_api_deploys(),
             own: own.map_err(|error| error.report()),
             account,
             contexts,
             clock: site.clock(),
         })
+    }
+
+    /// Returns the deploy that serves a context; `None` where it has none of its own.
+    pub(super) fn deploy_of(&self, context: &DeployContext) -> Result<Option<&Deploy>, String> {
+        let found = match context {
+            DeployContext::Production => Some(&self.published),
+            DeployContext::Branch(branch) => self.branches.get(branch),
+            _ => None,
+        };
+        match found {
+            Some(Ok(deploy)) => Ok(deploy.as_ref()),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Ok(None),
+        }
     }
 
     /// The site's own variables, as far as they are known.

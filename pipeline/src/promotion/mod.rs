@@ -17,6 +17,7 @@ mod rollback;
 mod run;
 mod runnable;
 mod schema;
+mod self_check;
 mod smoke;
 mod source;
 mod stage_code;
@@ -32,7 +33,7 @@ mod waiting;
 pub use self::abort::{AbortReport, abort};
 pub use self::abort_rollback::abort_rollback;
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
-pub(crate) use self::deploy_record::{NewDeploy, begin, finish};
+pub(crate) use self::deploy_record::{NewDeploy, begin, finish, read as read_deploy_records};
 pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
     Change, ChangeSchema, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS,
@@ -46,14 +47,17 @@ pub use self::lambda::{
 };
 pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
+pub(crate) use self::proof::Unproved;
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;
 pub(crate) use self::runnable::ensure_runnable;
 pub(crate) use self::schema::{SchemaPlan, SchemaTarget};
+pub(crate) use self::self_check::AskedDeploy;
 pub(crate) use self::smoke::SmokeTest;
 pub(crate) use self::source::address_of;
 pub use self::stage_code::running_code;
 pub use self::step::Step;
 pub(crate) use self::unfinished::{of_another_site, unreadable};
+pub(crate) use self::visitor::Visitor;
 pub(crate) use self::waiting::take_when_free;

@@ -1,19 +1,17 @@
 //! The test of a deploy at an address: the self-check of each function, and the paths of the settings.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use reqwest::StatusCode;
 use stagelink::Stage;
-use stagelink::self_check::{
-    self, SelfCheckError, SelfCheckKey, SelfCheckReport, SelfCheckRequest,
-};
+use stagelink::self_check::SelfCheckKey;
 use tokio::time::Instant;
 
 use crate::artifact::{FunctionContent, Manifest};
 use crate::error::{Error, ErrorKind};
 use crate::promotion::proof::{Pauses, Unproved, judge, until_proved};
-use crate::promotion::visitor::{Visit, Visitor};
+use crate::promotion::self_check::AskedDeploy;
+use crate::promotion::visitor::Visitor;
 use crate::settings_file::TestedPath;
 
 /// The test of a deploy.
@@ -79,38 +77,13 @@ impl SmokeTest<'_> {
         name: &str,
         entry: &FunctionContent,
     ) -> Result<(), Unproved> {
-        let nonce = self_check::nonce().map_err(|error| Unproved::Final(error.to_string()))?;
-        // In the middle of what the function accepts: its clock and this one may differ by half a minute,
-        // in either direction.
-        let expiry = SystemTime::now() + SelfCheckRequest::LIFETIME / 2;
-        let request = SelfCheckRequest::new(self.deploy, name, &nonce, expiry);
-        let url = format!("{address}{}", self_check::path(name));
-        let header = request.header(self.key);
-        let visit = visitor
-            .get(&url, Some((self_check::HEADER, &header)))
-            .await
-            .map_err(|error| Unproved::Passing(error.report()))?;
-        let signature = visit.headers.get(self_check::HEADER);
-        let signature = signature.and_then(|value| value.to_str().ok());
-        match SelfCheckReport::verify(&visit.body, signature, self.key, &request) {
-            Ok(report) => judge(&report, self.stage, entry),
-            Err(error) => Err(unproved(&visit, error)),
-        }
-    }
-}
-
-/// Returns the failure of a response that proves nothing.
-fn unproved(visit: &Visit, error: SelfCheckError) -> Unproved {
-    let status = visit.status.as_u16();
-    match visit.status {
-        StatusCode::UNAUTHORIZED => Unproved::Final(format!(
-            "is not reachable ({status}): the site is protected by a password or a login, which \
-             keeps the test out"
-        )),
-        // What is not there yet, or starts slowly.
-        StatusCode::NOT_FOUND => Unproved::Passing(format!("is not there ({status})")),
-        _ if visit.status.is_server_error() => Unproved::Passing(format!("fails ({status})")),
-        _ => Unproved::Passing(format!("does not prove what it is ({status}): {error}")),
+        let asked = AskedDeploy {
+            address,
+            key: self.key,
+            deploy: self.deploy,
+        };
+        let report = asked.ask(visitor, name).await?;
+        judge(&report, self.stage, entry)
     }
 }
 

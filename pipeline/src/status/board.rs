@@ -6,19 +6,22 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use stagelink::{Database, Settings};
+use stagelink::{Database, Settings, Stage};
 
 use crate::migrations::MigrationFolder;
+use crate::needs::RecordedMigration;
 use crate::netlify::DeployContext;
 use crate::promotion::DeployRecord;
 use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
+use crate::status::deploy::DeployStatus;
 use crate::status::difference::{Difference, differences};
 use crate::status::lambda;
 use crate::status::lookup::{Lookup, within};
 use crate::status::migrations::{self, MigrationStatus};
 use crate::status::plan::{self, PlanSource, ProviderStatus};
 use crate::status::request::{StageSource, StatusRequest};
+use crate::status::running::{RunningDeploy, RunningQuestion};
 use crate::status::site;
 use crate::status::stage::StageStatus;
 
@@ -98,21 +101,36 @@ impl StatusBoard {
             join_all(databases),
             join_all(on_lambda),
         );
+        let codes: Vec<_> = contexts
+            .iter()
+            .zip(&databases)
+            .map(|((_, context), database)| {
+                match of_context(context, &site, site::SiteFacts::deploy_of) {
+                    Lookup::Known { value } => Lookup::known(value.with_digest(&database.records)),
+                    other => other,
+                }
+            })
+            .collect();
+        let running = contexts.iter().zip(&codes).zip(&databases);
+        let running = running.map(async |(((stage, _), code), database)| {
+            let found = database.ask_functions(*stage, code, limit).await;
+            tell(&format!("the functions of {stage} are done"));
+            found
+        });
+        let running = join_all(running).await;
         let parts = plans.into_iter().zip(databases);
         let parts = parts.zip(providers).zip(lambdas);
+        let codes = codes.into_iter().zip(running);
         let stages: Vec<_> = contexts
             .into_iter()
+            .zip(codes)
             .zip(parts)
             .zip(local_urls)
             .map(
-                |(((stage, context), (((plan, database), provider), lambda)), local_url)| {
-                    let code = of_context(&context, &site, site::SiteFacts::deploy_of);
-                    let code = match code {
-                        Lookup::Known { value } => {
-                            Lookup::known(value.with_digest(&database.records))
-                        }
-                        other => other,
-                    };
+                |(
+                    (((stage, context), (code, running)), (((plan, database), provider), lambda)),
+                    local_url,
+                )| {
                     let function_credentials = of_context(&context, &site, |site, context| {
                         credentials::of_functions(site, stage, context, code.value())
                     });
@@ -120,6 +138,7 @@ impl StatusBoard {
                         stage: stage.name().to_owned(),
                         kind: stage.kind().to_string(),
                         code,
+                        running,
                         local_url,
                         lambda: lambda::status(lambda, database.records),
                         provider,
@@ -154,6 +173,8 @@ struct DatabaseParts {
     migrations: Lookup<MigrationStatus>,
     /// The records of deploys.
     records: Result<Vec<DeployRecord>, String>,
+    /// The history of migrations, for the functions that run.
+    history: Result<Vec<RecordedMigration>, String>,
 }
 
 impl DatabaseParts {
@@ -184,12 +205,21 @@ impl DatabaseParts {
             Lookup::NotKnown { reason } => Err(reason.clone()),
             Lookup::Absent { .. } => Ok(Vec::new()),
         };
+        let history = match &records {
+            Ok(records) if !records.is_empty() => {
+                let folder = folder.as_ref().ok().and_then(Option::as_ref);
+                let read = RecordedMigration::read_all(&handle, folder);
+                within(limit, read).await.map_err(|error| error.report())
+            }
+            _ => Ok(Vec::new()),
+        };
         handle.close().await;
         Self {
             database,
             login,
             migrations,
             records,
+            history,
         }
     }
 
@@ -199,7 +229,33 @@ impl DatabaseParts {
             login: Lookup::not_known(reason),
             migrations: Lookup::not_known(reason),
             records: Err(reason.to_owned()),
+            history: Err(reason.to_owned()),
         }
+    }
+
+    /// Asks the functions of the stage's deploy what they run.
+    async fn ask_functions(
+        &self,
+        stage: Stage,
+        code: &Lookup<DeployStatus>,
+        limit: Duration,
+    ) -> Lookup<RunningDeploy> {
+        let deploy = match code {
+            Lookup::Known { value } => value,
+            other => return other.without_value(|_| Lookup::absent("")),
+        };
+        let records = match &self.records {
+            Ok(records) => records,
+            Err(reason) => return Lookup::not_known(reason),
+        };
+        let question = RunningQuestion {
+            stage,
+            deploy: &deploy.id,
+            url: deploy.url.as_deref(),
+            records,
+            history: &self.history,
+        };
+        question.ask(limit).await
     }
 }
 

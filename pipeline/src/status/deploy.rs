@@ -25,6 +25,9 @@ pub struct DeployStatus {
     /// The way in which it was deployed: `git`, `cli`, `api`, or `upload` where Netlify does not say by which of
     /// the two.
     pub method: String,
+    /// The address at which visitors see it.
+    #[serde(default)]
+    pub url: Option<String>,
     /// True if the site publishes no newer deploy until it is unlocked.
     pub is_locked: bool,
     /// True if it has not passed its test, by the record of the deploy in the stage's database.
@@ -36,6 +39,7 @@ pub struct DeployStatus {
 
 impl DeployStatus {
     pub(super) fn of(deploy: Deploy) -> Self {
+        let url = deploy.address().map(str::to_owned);
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let source = text(deploy.deploy_source);
         let build = text(deploy.build_id);
@@ -54,6 +58,7 @@ impl DeployStatus {
             since: deploy.published_at.or_else(|| deploy.created_at.clone()),
             created_at: deploy.created_at,
             method: method.to_owned(),
+            url,
             is_locked: deploy.locked == Some(true),
             is_untested: false,
             digest: Lookup::absent("Netlify's API does not tell the digests of functions"),

@@ -16,6 +16,7 @@ mod migrations;
 mod pending_after;
 mod plan;
 mod request;
+mod running;
 mod site;
 mod stage;
 
@@ -31,4 +32,6 @@ pub use self::migrations::{MigrationStatus, OverriddenRule};
 pub use self::pending_after::PendingAfter;
 pub use self::plan::ProviderStatus;
 pub use self::request::{SiteSource, StageSource, StatusRequest};
+pub(crate) use self::running::RunningQuestion;
+pub use self::running::{RunningAnswer, RunningDeploy, RunningFunction, RunningNeeds};
 pub use self::stage::StageStatus;

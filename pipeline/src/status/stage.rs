@@ -10,6 +10,7 @@ use crate::status::lambda::{self, LambdaStatus};
 use crate::status::lookup::Lookup;
 use crate::status::migrations::MigrationStatus;
 use crate::status::plan::ProviderStatus;
+use crate::status::running::{self, RunningDeploy};
 
 /// The status of one stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct StageStatus {
     /// The code on AWS Lambda.
     #[serde(default = "lambda::not_looked_up")]
     pub lambda: Lookup<LambdaStatus>,
+    /// The program that each function of the deploy says it runs, where the deploy has a record.
+    #[serde(default = "running::not_looked_up")]
+    pub running: Lookup<RunningDeploy>,
     /// The provider of the database. `None` where the stage's settings cannot be used.
     pub provider: Option<ProviderStatus>,
     /// The plan of the database, as the provider names it.
@@ -53,7 +57,10 @@ impl StageStatus {
         let pending = migrations.map(|found| &found.pending);
         let credentials = self.function_credentials.value();
         let artifact = self.lambda.value().map(|found| &found.artifact);
+        let running = self.running.value();
         !(self.code.is_not_known()
+            || self.running.is_not_known()
+            || running.is_some_and(|found| !found.is_complete())
             || self.lambda.is_not_known()
             || artifact.is_some_and(Lookup::is_not_known)
             || self.plan.is_not_known()

@@ -12,6 +12,7 @@ mod local;
 mod programs;
 mod promotion;
 mod rollback;
+mod running;
 mod under_load;
 mod workflows;
 

@@ -37,6 +37,7 @@ fn site(more: &[Variable]) -> SiteFacts {
         ],
     );
     SiteFacts {
+        branches: Default::default(),
         name: "shop-site".to_owned(),
         published: Ok(None),
         refuses_api_deploys: Some(false),
