@@ -22,14 +22,12 @@ impl Heroku {
         Ok(PipelineStages(self.couplings(pipeline, &action).await?))
     }
 
-    /// Returns the plan of the database whose URL an app has in a config var, such as
-    /// `heroku-postgresql:essential-0`, in one request. `None` where no add-on of Heroku Postgres
-    /// sets the config var.
+    /// Reads the add-ons of an app, in one request.
     ///
     /// # Errors
     ///
-    /// Those of the request; [`ErrorKind::Refused`] where Heroku does not tell the add-on's plan.
-    pub(crate) async fn plan(&self, app: &str, config_var: &str) -> Result<Option<String>, Error> {
+    /// Those of the request.
+    pub(crate) async fn attachments(&self, app: &str) -> Result<AppAttachments, Error> {
         let request = Request {
             path: &["apps", app, "addon-attachments"],
             header: Some((
@@ -40,16 +38,45 @@ impl Heroku {
         };
         let response = self.api.send(request).await?;
         let action = format!("read the add-ons of the app {app}");
-        let attachments: Vec<Attachment> = self.api.read(&response, &action)?;
-        plan_of(attachments, config_var).map_err(|()| {
+        Ok(AppAttachments {
+            app: app.to_owned(),
+            attachments: self.api.read(&response, &action)?,
+        })
+    }
+}
+
+/// The add-ons that an app can use.
+pub(crate) struct AppAttachments {
+    /// The app, as it was asked for.
+    app: String,
+    attachments: Vec<Attachment>,
+}
+
+impl AppAttachments {
+    /// Returns the plan of the database whose URL the app has in a config var, such as
+    /// `heroku-postgresql:essential-0`. `None` where no add-on of Heroku Postgres sets the config var.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Refused`] where Heroku does not tell the add-on's plan.
+    pub(crate) fn plan(&self, config_var: &str) -> Result<Option<String>, Error> {
+        plan_of(&self.attachments, config_var).map_err(|()| {
             Error::new(
                 ErrorKind::Refused,
                 format!(
                     "Heroku does not tell the plan of the add-on that sets {config_var} of the app \
-                     {app}"
+                     {}",
+                    self.app
                 ),
             )
         })
+    }
+
+    /// Returns the app's name, which each of its add-ons tells; `None` for an app without any.
+    pub(crate) fn app_name(&self) -> Option<&str> {
+        let mut apps = self.attachments.iter().filter_map(|it| it.app.as_ref());
+        let own = apps.find(|app| app.id == self.app || app.name == self.app)?;
+        Some(&own.name)
     }
 }
 
@@ -79,8 +106,15 @@ impl PipelineStages {
 #[derive(Deserialize)]
 struct Attachment {
     name: Option<String>,
+    app: Option<AppReference>,
     addon: Option<Addon>,
     config_vars: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct AppReference {
+    id: String,
+    name: String,
 }
 
 #[derive(Deserialize)]
@@ -103,12 +137,13 @@ impl Attachment {
 }
 
 /// Returns the plan of the add-on that sets a config var; `None` where no add-on does.
-fn plan_of(attachments: Vec<Attachment>, config_var: &str) -> Result<Option<String>, ()> {
-    let mut attachments = attachments.into_iter();
+fn plan_of(attachments: &[Attachment], config_var: &str) -> Result<Option<String>, ()> {
+    let mut attachments = attachments.iter();
     let Some(attachment) = attachments.find(|it| it.sets(config_var)) else {
         return Ok(None);
     };
-    let name = attachment.addon.and_then(|addon| addon.plan?.name);
+    let plan = attachment.addon.as_ref().and_then(|it| it.plan.as_ref());
+    let name = plan.and_then(|plan| plan.name.clone());
     name.map(Some).ok_or(())
 }
 
@@ -123,7 +158,10 @@ mod tests {
     fn plan_that_heroku_does_not_tell_is_no_missing_add_on() {
         let by_name = r#"[{"name":"OTHER","addon":{"plan":{"name":"x"}}},
             {"name":"DATABASE","config_vars":null,"addon":"#;
-        let plan = |json: &str| plan_of(serde_json::from_str(json).unwrap(), "DATABASE_URL");
+        let plan = |json: &str| {
+            let attachments: Vec<Attachment> = serde_json::from_str(json).unwrap();
+            plan_of(&attachments, "DATABASE_URL")
+        };
         for (addon, expected) in [
             (
                 r#"{"plan":{"name":"standard-0"}}}]"#,
@@ -140,5 +178,23 @@ mod tests {
             plan(r#"[{"name":null,"addon":{}},{"name":"OTHER","addon":{}}]"#),
             Ok(None)
         );
+    }
+    #[test]
+    fn name_of_an_app_is_that_of_its_own_add_ons() {
+        let attachments = |json: &str| AppAttachments {
+            app: "7".to_owned(),
+            attachments: serde_json::from_str(json).unwrap(),
+        };
+        for (json, expected) in [
+            ("[]", None),
+            (r#"[{"name":"DATABASE"},{"app":null}]"#, None),
+            (r#"[{"app":{"id":"8","name":"other"}}]"#, None),
+            (
+                r#"[{"name":"LOGS"},{"app":{"id":"7","name":"shop"}}]"#,
+                Some("shop"),
+            ),
+        ] {
+            assert_eq!(attachments(json).app_name(), expected, "{json}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{FutureExt as _, join_all};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use stagelink::{Database, Settings, Stage};
@@ -79,7 +79,21 @@ impl StatusBoard {
                 )
             })
             .unzip();
-        let databases = settings.into_iter().map(async |(stage, settings)| {
+        let plans = async {
+            let found = plan::look_up(&plans, limit).await;
+            tell("the plans are done");
+            found
+        };
+        // The way to a plan leads by the app, which the database is looked up at.
+        let plans = plans.shared();
+        let settings = settings.into_iter().enumerate();
+        let databases = settings.map(async |(index, (stage, settings))| {
+            let settings = match settings {
+                Ok(settings) if plan::leads_by_a_pipeline(&settings) => {
+                    plans.clone().await[index].app.name_in(settings)
+                }
+                settings => settings,
+            };
             let found = DatabaseParts::look_up(settings, &migrations, rollback_window, limit).await;
             tell(&format!("the database of {stage} is done"));
             found
@@ -93,11 +107,7 @@ impl StatusBoard {
                 tell("the site is done");
                 found
             },
-            async {
-                let found = plan::look_up(&plans, limit).await;
-                tell("the plans are done");
-                found
-            },
+            plans.clone(),
             join_all(databases),
             join_all(on_lambda),
         );
@@ -142,7 +152,7 @@ impl StatusBoard {
                         local_url,
                         lambda: lambda::status(lambda, database.records),
                         provider,
-                        plan,
+                        plan: plan.plan,
                         database: database.database,
                         login: database.login,
                         function_credentials,

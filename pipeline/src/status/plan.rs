@@ -7,6 +7,7 @@ use futures_util::future::join_all;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use stagelink::{HerokuApp, ProviderSettings, Settings};
+use tokio::time::Instant;
 
 use crate::api::ApiAccess;
 use crate::heroku::Heroku;
@@ -96,24 +97,88 @@ impl PlanSource {
         })
     }
 
-    async fn look_up(&self, app: &str, heroku: &Heroku, limit: Duration) -> Lookup<String> {
-        match within(limit, heroku.plan(app, &self.config_var)).await {
+    async fn look_up(&self, app: &str, heroku: &Heroku, limit: Duration) -> PlanFound {
+        let attachments = match within(limit, heroku.attachments(app)).await {
+            Ok(attachments) => attachments,
+            Err(error) => return PlanFound::without_app(Lookup::not_known(error.report())),
+        };
+        let plan = match attachments.plan(&self.config_var) {
             Ok(Some(plan)) => Lookup::known(plan),
             Ok(None) => Lookup::absent(format!(
                 "no add-on of the app sets {}, so its value was set by hand",
                 self.config_var
             )),
             Err(error) => Lookup::not_known(error.report()),
+        };
+        let app = match attachments.app_name() {
+            Some(name) => AppFound::Named(name.to_owned()),
+            None => AppFound::NotTold,
+        };
+        PlanFound { plan, app }
+    }
+}
+
+/// Returns whether the database of these settings is looked up at an app that a pipeline names.
+pub(super) fn leads_by_a_pipeline(settings: &Settings) -> bool {
+    let heroku = match &settings.provider {
+        Some(ProviderSettings::Heroku(heroku)) if settings.deploy_time.is_none() => heroku,
+        _ => return false,
+    };
+    matches!(heroku.app, HerokuApp::InPipeline { app: None, .. })
+}
+
+/// A plan, and the app that was found on the way to it.
+#[derive(Clone, Debug)]
+pub(super) struct PlanFound {
+    pub(super) plan: Lookup<String>,
+    pub(super) app: AppFound,
+}
+
+/// The app of a stage, as the look-up of its plan has found it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum AppFound {
+    /// The pipeline's only app of the stage, by its name.
+    Named(String),
+    /// The look-up of the database has to find it, or to say why there is none.
+    NotTold,
+    /// Heroku has not answered about the pipeline in time, for this reason.
+    Silent(String),
+}
+
+impl PlanFound {
+    fn without_app(plan: Lookup<String>) -> Self {
+        Self {
+            plan,
+            app: AppFound::NotTold,
         }
     }
 }
 
+impl AppFound {
+    /// Returns the settings by which the database is looked up without asking for the app again.
+    ///
+    /// # Errors
+    ///
+    /// The reason where Heroku was silent: it would be asked the same once more.
+    pub(super) fn name_in(&self, mut settings: Settings) -> Result<Settings, String> {
+        let name = match self {
+            Self::Named(name) => name,
+            Self::NotTold => return Ok(settings),
+            Self::Silent(reason) => return Err(reason.clone()),
+        };
+        if let Some(ProviderSettings::Heroku(heroku)) = &mut settings.provider {
+            heroku.app = HerokuApp::Named(name.clone());
+        }
+        Ok(settings)
+    }
+}
+
 /// Looks up the plans, with two requests for each pipeline and one for each app. A stage whose app is
-/// named needs none for its pipeline.
+/// named needs none for its pipeline. The database of a stage is then looked up at the app that was found.
 pub(super) async fn look_up(
     sources: &[Result<PlanSource, String>],
     limit: Duration,
-) -> Vec<Lookup<String>> {
+) -> Vec<PlanFound> {
     let mut groups: BTreeMap<(Option<&str>, &str, &str), Vec<usize>> = BTreeMap::new();
     for (index, source) in sources.iter().enumerate() {
         if let Ok(source) = source {
@@ -132,6 +197,7 @@ pub(super) async fn look_up(
             Ok(_) => Lookup::not_known("it was not looked up"),
             Err(reason) => Lookup::absent(reason),
         })
+        .map(PlanFound::without_app)
         .collect();
     let groups = groups.into_iter().map(async |((pipeline, _, _), indexes)| {
         let sources: Vec<_> = indexes
@@ -151,12 +217,14 @@ async fn of_group(
     pipeline: Option<&str>,
     sources: &[(usize, &PlanSource)],
     limit: Duration,
-) -> Vec<(usize, Lookup<String>)> {
-    let fail = |reason: String| {
-        let plans = sources.iter();
-        plans
-            .map(|(index, _)| (*index, Lookup::not_known(&reason)))
-            .collect()
+) -> Vec<(usize, PlanFound)> {
+    let fail = |reason: String, app: AppFound| {
+        let plans = sources.iter().map(|(index, _)| {
+            let plan = Lookup::not_known(&reason);
+            let app = app.clone();
+            (*index, PlanFound { plan, app })
+        });
+        plans.collect()
     };
     let Some((_, first)) = sources.first() else {
         return Vec::new();
@@ -164,24 +232,38 @@ async fn of_group(
     let access = ApiAccess::new(&first.api_url, first.token.clone(), "HEROKU_API_KEY");
     let heroku = match Heroku::new(&access) {
         Ok(heroku) => heroku,
-        Err(error) => return fail(error.report()),
+        Err(error) => return fail(error.report(), AppFound::NotTold),
     };
+    let begun = Instant::now();
     let stages = match pipeline {
         None => None,
         Some(pipeline) => match within(limit, heroku.stages(pipeline)).await {
             Ok(stages) => Some(stages),
-            Err(error) => return fail(error.report()),
+            Err(error) => {
+                let reason = error.report();
+                let app = match begun.elapsed() < limit {
+                    true => AppFound::NotTold,
+                    false => AppFound::Silent(reason.clone()),
+                };
+                return fail(reason, app);
+            }
         },
     };
     let plans = sources.iter().map(async |(index, source)| {
         let app = match (&stages, &source.app) {
             (_, Some(app)) => Ok(app.clone()),
             (Some(stages), None) => stages.app_of(&source.stage),
-            (None, None) => return (*index, Lookup::absent("no app is named")),
+            (None, None) => {
+                let plan = Lookup::absent("no app is named");
+                return (*index, PlanFound::without_app(plan));
+            }
         };
         match app {
             Ok(app) => (*index, source.look_up(&app, &heroku, limit).await),
-            Err(error) => (*index, Lookup::not_known(error.report())),
+            Err(error) => {
+                let plan = Lookup::not_known(error.report());
+                (*index, PlanFound::without_app(plan))
+            }
         }
     });
     join_all(plans).await

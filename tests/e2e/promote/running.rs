@@ -1,4 +1,4 @@
-//! What runs, by the functions' own word: `status` and `doctor` ask the deploy that is live.
+//! The code that runs, by the functions' own word: `status` and `doctor` ask the deploy that is live.
 
 use serde_json::{Value, json};
 use stagelink_tests::server;

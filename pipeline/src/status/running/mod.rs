@@ -40,10 +40,10 @@ pub struct RunningFunction {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RunningAnswer {
-    /// What differs from the record of the deploy, each as the end of a sentence about the function;
+    /// The differences from the record of the deploy, each as the end of a sentence about the function;
     /// empty where it agrees with the record.
     pub differs: Vec<String>,
-    /// Whether the stage's database can run it, by the migrations that it was built with.
+    /// The gate's answer about it on the stage's database, by the migrations that it was built with.
     pub needs: Lookup<RunningNeeds>,
     /// `ok` where it reaches its database, else the kind of the failure, such as
     /// `database-unreachable`.
