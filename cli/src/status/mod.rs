@@ -1,5 +1,6 @@
 //! `stagelink status`: shows what each stage of a pipeline has.
 
+mod cell;
 pub(crate) mod request;
 mod running_text;
 mod stage_text;

@@ -2,7 +2,7 @@
 
 use stagelink_pipeline::{Lookup, RunningAnswer, RunningDeploy, RunningFunction};
 
-use super::stage_text::{Cell, Mark, listed};
+use super::cell::{Cell, Mark, listed};
 use crate::called_as::as_called;
 
 /// Adds the answers of a deploy's functions. Where nothing was asked, the lines about the deploy's

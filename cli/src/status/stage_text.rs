@@ -1,7 +1,5 @@
 //! The cells of a stage, as lines with a mark.
 
-use std::fmt::Display;
-
 use jiff::Timestamp;
 use stagelink::one_line;
 use stagelink_pipeline::{
@@ -9,67 +7,10 @@ use stagelink_pipeline::{
     Lookup, MigrationStatus, PendingAfter, StageStatus,
 };
 
+use super::cell::{Cell, Mark, listed};
 use super::running_text;
 use super::time::with_age;
 use crate::called_as::as_called;
-
-/// The judgement of a line, which a character at its beginning shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Mark {
-    Plain,
-    Good,
-    Attention,
-    Bad,
-    NotKnown,
-}
-
-impl Mark {
-    /// All marks that have a character.
-    pub(super) const SHOWN: [Self; 4] = [Self::Good, Self::Attention, Self::Bad, Self::NotKnown];
-
-    pub(super) fn character(self) -> &'static str {
-        match self {
-            Self::Plain => "",
-            Self::Good => "✓",
-            Self::Attention => "!",
-            Self::Bad => "✗",
-            Self::NotKnown => "?",
-        }
-    }
-}
-
-/// The lines of a cell.
-#[derive(Debug, Default)]
-pub(super) struct Cell(Vec<String>);
-
-impl Cell {
-    pub(super) fn line(&mut self, mark: Mark, text: impl Display) {
-        let text = one_line(text);
-        self.0.push(match mark {
-            Mark::Plain => text.to_string(),
-            mark => format!("{} {text}", mark.character()),
-        });
-    }
-
-    fn plain(&mut self, text: impl Display) {
-        self.line(Mark::Plain, text);
-    }
-
-    /// Adds the reason of a part that has no value.
-    fn without_value<T>(&mut self, lookup: &Lookup<T>) {
-        match lookup {
-            Lookup::Known { .. } => {}
-            Lookup::Absent { reason } => self.plain(format_args!("none: {reason}")),
-            Lookup::NotKnown { reason } => {
-                self.line(Mark::NotKnown, format_args!("not known: {reason}"));
-            }
-        }
-    }
-
-    pub(super) fn text(&self) -> String {
-        self.0.join("\n")
-    }
-}
 
 /// The names of the rows.
 pub(super) const ROWS: [&str; 4] = ["code", "database", "migrations", "credentials"];
@@ -453,16 +394,6 @@ fn title(provider: &str) -> &str {
     }
 }
 
-/// Returns names with commas; of many the first ones.
-pub(super) fn listed(names: &[String]) -> String {
-    let shown = names.iter().take(MOST_NAMES).map(String::as_str);
-    let shown = shown.collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(MOST_NAMES) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
 /// Returns a commit as Git shortens it.
 fn short(commit: &str) -> String {
     commit.chars().take(7).collect()
@@ -474,5 +405,3 @@ fn shortened(title: &str) -> String {
         None => title.to_owned(),
     }
 }
-
-const MOST_NAMES: usize = 5;

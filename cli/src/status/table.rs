@@ -8,7 +8,8 @@ use jiff::Timestamp;
 use stagelink::one_line;
 use stagelink_pipeline::{Lookup, StageStatus, StatusBoard};
 
-use super::stage_text::{Mark, ROWS, cells};
+use super::cell::Mark;
+use super::stage_text::{ROWS, cells};
 
 /// Returns whether the marks have colours: on a terminal, unless `NO_COLOR` is set.
 pub(super) fn has_colors() -> bool {
