@@ -103,7 +103,7 @@ pub enum Command {
     Invoke(InvokeOptions),
     /// Builds the functions for Netlify and AWS Lambda.
     ///
-    /// Each function becomes one program with the C library and OpenSSL linked in, so that it needs
+    /// Each function becomes one program with the C library linked in, so that it needs
     /// no library of the platform's image. Programs for x86_64 go to dist/functions, from which
     /// Netlify deploys them; a zip of each program for AWS Lambda goes to dist/lambda. The command
     /// then starts each program and sends it a request.

@@ -23,6 +23,7 @@ pub mod self_check;
 mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod tls;
 #[cfg(test)]
 mod troubleshooting;
 
@@ -30,6 +31,7 @@ mod troubleshooting;
 pub use crate::axum::Idempotent;
 pub use crate::config::HerokuApp;
 pub use crate::config::HerokuSettings;
+pub use crate::config::HttpsSettings;
 pub use crate::config::Limits;
 pub use crate::config::NeonSettings;
 pub use crate::config::Pooler;
@@ -40,6 +42,7 @@ pub use crate::config::ServerPin;
 pub use crate::config::ServerSettings;
 pub use crate::config::Settings;
 pub use crate::config::SettingsBuilder;
+pub use crate::config::TlsLibrary;
 pub use crate::config::ensure_known_names;
 pub use crate::config::unknown_names;
 pub use crate::credentials::Credentials;

@@ -342,6 +342,17 @@ pub fn rehearse_credentials(variable: &str) -> String {
     format!("{credentials:?}")
 }
 
+/// Judges a certificate by one root, for this crate's fuzzer, and reads what SCRAM binds to.
+///
+/// # Panics
+///
+/// When the judge does, or trusts without a root, or by a name alone.
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub fn rehearse_certificate(own: &[u8], root: &[u8]) {
+    crate::tls::rehearse(own, root);
+}
+
 /// Converts an event into a request, for this crate's fuzzer, and returns whether it was one. The
 /// text before the first NUL is the client context.
 ///

@@ -38,7 +38,7 @@ pub fn artifacts_target() -> Target {
 }
 
 /// Returns the artifacts of the project's functions as `stagelink build` makes them, by name. The
-/// first build on a machine takes minutes, mostly for OpenSSL; it shares its results with
+/// first build on a machine takes minutes; it shares its results with
 /// `scripts/build`.
 pub async fn built_artifacts() -> &'static BTreeMap<String, Artifact> {
     static BUILT: OnceCell<BTreeMap<String, Artifact>> = OnceCell::const_new();

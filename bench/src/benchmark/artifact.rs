@@ -57,7 +57,10 @@ impl Artifact {
             .current_dir(root().join("bench"))
             .args(["build", "--package", "stagelink-bench-variants"])
             .args(["--no-default-features", "--features", feature])
-            .args(["--features", "vendored-openssl", "--bin", &program]);
+            .args(["--bin", &program]);
+        if variant.uses_openssl() {
+            cargo.args(["--features", "vendored-openssl"]);
+        }
         build_config.configure(&mut cargo);
         run(cargo, variant.name()).await?;
         let built = build_config.triple_dir().join("release").join(&program);

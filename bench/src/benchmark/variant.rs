@@ -61,9 +61,7 @@ impl Variant {
             Self::Stagelink => {
                 "stagelink::run, credentials of `stagelink link`, a cached statement"
             }
-            Self::Floor => {
-                "tokio-postgres and OpenSSL alone, one connection, SCRAM channel binding"
-            }
+            Self::Floor => "tokio-postgres and rustls alone, one connection, SCRAM channel binding",
             Self::Deadpool => {
                 "deadpool-postgres, a pool of one, native-tls, a cached statement, `Fast` recycling"
             }
@@ -75,6 +73,11 @@ impl Variant {
 
     pub(super) fn is_rust(self) -> bool {
         self != Self::Node
+    }
+
+    /// Returns whether its artifact needs an OpenSSL that is linked in.
+    pub(super) fn uses_openssl(self) -> bool {
+        matches!(self, Self::Deadpool | Self::DeadpoolVerified)
     }
 
     /// Returns whether the variant is in the suites that provoke failures. The floor is not, which

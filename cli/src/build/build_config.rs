@@ -1,15 +1,15 @@
 //! The configuration of a build whose programs run on any image, with the same bytes wherever
 //! they are built.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context as _;
 use cargo_metadata::camino::Utf8PathBuf;
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use super::artifact::sha256_hex;
+use super::paths;
 use super::toolchain::{Toolchain, run_program};
-use super::{openssl, paths};
 use crate::functions;
 use crate::target::{Libc, Target};
 
@@ -25,7 +25,6 @@ pub struct BuildConfig {
     /// after each build with other options.
     target_folder: Utf8PathBuf,
     options: Vec<String>,
-    perl_wrapper: Option<PathBuf>,
     pub(super) is_locked: bool,
 }
 
@@ -36,16 +35,11 @@ impl BuildConfig {
     ///
     /// When this machine lacks something that the build needs; the error says how to install it.
     pub async fn for_workspace(project: &Path, target: Target) -> anyhow::Result<Self> {
-        Self::new(&metadata(project).await?, project, target, true)
+        Self::new(&metadata(project).await?, project, target)
     }
 
-    pub(super) fn new(
-        metadata: &Metadata,
-        project: &Path,
-        target: Target,
-        builds_openssl: bool,
-    ) -> anyhow::Result<Self> {
-        let toolchain = Toolchain::find(project, target, builds_openssl)?;
+    pub(super) fn new(metadata: &Metadata, project: &Path, target: Target) -> anyhow::Result<Self> {
+        let toolchain = Toolchain::find(project, target)?;
         let target_folder = metadata.target_directory.join("artifacts");
         let folder = target_folder.join(target.triple());
         let mut options = paths::remap(metadata, &target_folder, &toolchain);
@@ -57,17 +51,6 @@ impl BuildConfig {
             options.push("-Clink-arg=-Wl,-z,pack-relative-relocs".to_owned());
         }
         let folder = folder.as_std_path();
-        let perl_wrapper = match builds_openssl {
-            true => openssl::perl_wrapper(folder)?,
-            false => None,
-        };
-        if perl_wrapper.is_some() {
-            let source = openssl::extra_source();
-            let object = compile_c(&toolchain, folder, "openssl", &source)?;
-            options.push(format!("-Clink-arg={object}"));
-            let wrapped = openssl::WRAPPED_FUNCTIONS.iter();
-            options.extend(wrapped.map(|name| format!("-Clink-arg=-Wl,--wrap={name}")));
-        }
         if target.libc == Libc::Gnu {
             let object = compile_c(&toolchain, folder, "nss", include_str!("nss.c"))?;
             options.push(format!("-Clink-arg={object}"));
@@ -80,7 +63,6 @@ impl BuildConfig {
             toolchain,
             target_folder,
             options,
-            perl_wrapper,
             is_locked: metadata.workspace_root.join("Cargo.lock").is_file(),
         })
     }
@@ -115,7 +97,6 @@ impl BuildConfig {
             let variable = format!("CC_{}", target.triple().replace('-', "_"));
             cargo.env(variable, &self.toolchain.c_compiler);
         }
-        openssl::configure(cargo, self.perl_wrapper.as_deref());
     }
 }
 

@@ -1,8 +1,7 @@
 //! `stagelink build`: builds the functions for Netlify and AWS Lambda.
 //!
-//! An artifact is one program that needs nothing of the platform's image: the C library is
-//! linked statically, and OpenSSL is built from its source. The same source and compilers give
-//! the same bytes, whichever folder they build in.
+//! An artifact is one program that needs nothing of the platform's image: the C library is linked
+//! statically. The same source and compilers give the same bytes, whichever folder they build in.
 
 mod artifact;
 mod build_config;
@@ -11,7 +10,6 @@ mod compile;
 mod elf;
 mod gate;
 mod migrations;
-mod openssl;
 mod paths;
 mod report;
 mod strip;

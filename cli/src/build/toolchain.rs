@@ -25,31 +25,17 @@ pub(super) struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds all that a build for `target` needs. With `builds_openssl`, that includes the
-    /// programs that build OpenSSL.
+    /// Finds all that a build for `target` needs.
     ///
     /// # Errors
     ///
     /// When one is missing; the error says how to install it.
-    pub(super) fn find(
-        project: &Path,
-        target: Target,
-        builds_openssl: bool,
-    ) -> anyhow::Result<Self> {
+    pub(super) fn find(project: &Path, target: Target) -> anyhow::Result<Self> {
         let rustc = Rustc::query(project, target)?;
         rustc.ensure_std(target)?;
         let c_compiler = c_compiler(target)?;
         if target.libc == Libc::Gnu {
             ensure_static_libc(&c_compiler)?;
-        }
-        if builds_openssl {
-            for program in ["perl", "make"] {
-                ensure!(
-                    find_program(program).is_some(),
-                    "there is no {program} on the PATH, which building OpenSSL needs: install it \
-                     (Debian: apt-get install perl make; Fedora: dnf install perl make)"
-                );
-            }
         }
         Ok(Self {
             unpacks_relocations: match target.libc {
@@ -260,7 +246,7 @@ mod tests {
     #[test]
     fn toolchain_of_this_machine_is_found() {
         if let Some(arch) = Arch::host() {
-            let found = Toolchain::find(Path::new("."), Target::of(arch), true).unwrap();
+            let found = Toolchain::find(Path::new("."), Target::of(arch)).unwrap();
             assert!(found.sysroot.is_dir());
         }
     }

@@ -4,8 +4,8 @@ use secrecy::SecretString;
 
 use crate::config::provider::{HEROKU_API, NEON_API, RENDER_API};
 use crate::config::{
-    HerokuApp, HerokuSettings, Limits, NeonSettings, ProviderSettings, RenderSettings,
-    ServerSettings, Settings, URL_VARIABLE,
+    HerokuApp, HerokuSettings, HttpsSettings, Limits, NeonSettings, ProviderSettings,
+    RenderSettings, ServerSettings, Settings, URL_VARIABLE,
 };
 use crate::error::Error;
 use crate::stage::Stage;
@@ -75,6 +75,7 @@ impl HerokuSettings {
             config_var: "DATABASE_URL".to_owned(),
             pooler: true,
             names_app: false,
+            https: HttpsSettings::default(),
         }
     }
 
@@ -155,6 +156,7 @@ impl NeonSettings {
             pooled: true,
             token: token.into(),
             api_url: NEON_API.to_owned(),
+            https: HttpsSettings::default(),
         }
     }
 
@@ -180,6 +182,7 @@ impl RenderSettings {
             postgres: postgres.into(),
             token: token.into(),
             api_url: RENDER_API.to_owned(),
+            https: HttpsSettings::default(),
         }
     }
 

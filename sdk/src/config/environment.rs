@@ -7,10 +7,13 @@ use serde::Deserialize;
 
 use crate::config::limits::LimitVariables;
 use crate::config::provider::ProviderVariables;
-use crate::config::server::{ServerVariables, switch};
+use crate::config::server::{ServerVariables, pem, switch};
 #[cfg(feature = "lambda")]
 use crate::config::source::SourceChoice;
-use crate::config::{IgnoredSource, Pooler, ProviderSettings, Settings, URL_VARIABLE, names};
+use crate::config::{
+    HttpsSettings, IgnoredSource, Pooler, ProviderSettings, Settings, TlsLibrary, URL_VARIABLE,
+    names,
+};
 #[cfg(feature = "lambda")]
 use crate::credentials::deploy_time_entry;
 use crate::error::{Error, ErrorKind};
@@ -143,6 +146,11 @@ impl Environment {
 /// It comes from no client, and is no secret.
 const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
+/// Returns whether a variable is set, to whatever value.
+pub(crate) fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
+}
+
 /// Returns the address of the Lambda Runtime API, if a Lambda runtime started this process.
 #[cfg(feature = "lambda")]
 pub(crate) fn lambda_runtime_api() -> Option<String> {
@@ -220,6 +228,8 @@ struct Variables {
     server: ServerVariables,
     #[serde(flatten)]
     limits: LimitVariables,
+    stagelink_tls_library: Option<String>,
+    stagelink_provider_root_certificates: Option<String>,
     stagelink_log_detail: Option<String>,
     stagelink_self_check_key: Option<SecretString>,
 }
@@ -266,7 +276,16 @@ impl Variables {
             SelfCheckKey::parse(key.expose_secret())?;
         }
         let deploy_time = self.stagelink_credentials;
-        let server = self.server.parse()?;
+        let library = self.stagelink_tls_library.as_deref();
+        let https = HttpsSettings {
+            library: library.map_or(Ok(TlsLibrary::default()), str::parse)?,
+            roots: self
+                .stagelink_provider_root_certificates
+                .map(|text| pem("STAGELINK_PROVIDER_ROOT_CERTIFICATES", text))
+                .transpose()?,
+        };
+        let mut server = self.server.parse()?;
+        server.tls_library = https.library;
         let (provider, ignored_source) =
             self.provider
                 .parse(stage, deploy_time.is_some(), server.pooler, built_for)?;
@@ -274,7 +293,7 @@ impl Variables {
         let settings = Settings {
             stage,
             deploy_time,
-            provider,
+            provider: provider.map(|provider| provider.with_https(https)),
             limits,
             server,
             ignored_source,

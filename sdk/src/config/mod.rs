@@ -3,6 +3,7 @@
 mod builder;
 mod edit_distance;
 mod environment;
+mod https;
 mod limits;
 mod names;
 mod provider;
@@ -19,7 +20,7 @@ use secrecy::SecretString;
 use crate::error::{Error, ErrorKind};
 use crate::stage::{Stage, StageKind};
 
-pub(crate) use self::environment::Environment;
+pub(crate) use self::environment::{Environment, is_set};
 #[cfg(feature = "lambda")]
 pub(crate) use self::environment::{
     LogVariables, asks_for_local_spans, has_snapstart, ignores_stage_in_path, lambda_concurrency,
@@ -29,6 +30,7 @@ pub(crate) use self::provider::URL_VARIABLE;
 pub(crate) use self::source::IgnoredSource;
 
 pub use self::builder::SettingsBuilder;
+pub use self::https::{HttpsSettings, TlsLibrary};
 pub use self::limits::Limits;
 pub use self::names::{ensure_known_names, unknown_names};
 pub use self::provider::{
@@ -62,6 +64,8 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_REQUIRE_MARK` | `true` refuses a database that carries no mark of its stage (`stagelink mark set`) | `false`: it is let in with a warning; another stage's mark is refused in any case |
 /// | `STAGELINK_SERVER_PIN` | public keys of which the database's server has to show one, as `sha256//BASE64`, separated by semicolons (`stagelink mark show` tells it): enough of a proof by itself, also for a pooler | none |
 /// | `STAGELINK_ROOT_CERTIFICATES` | root certificates for the database's server, as PEM | the system's |
+/// | `STAGELINK_PROVIDER_ROOT_CERTIFICATES` | root certificates for a provider's API beside those of public authorities, as PEM: a company's own | none; where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, the system's in place of the public ones |
+/// | `STAGELINK_TLS_LIBRARY` | `rustls` or `native-tls`, the platform's library (with the feature `native-tls`): it encrypts the connections to the database and to the provider | `rustls` |
 /// | `STAGELINK_DIRECT_TLS` | `true` begins with the TLS handshake, a round trip less with Postgres 17 and newer | `false`: until a server has told its version |
 /// | `STAGELINK_EARLY_SCRAM` | `false` waits until the server asks for SCRAM, a round trip more | `true` |
 /// | `STAGELINK_DANGER_UNAUTHENTICATED` | `true` takes a server that proves nothing; refused for production | `false` |
@@ -95,7 +99,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// `STAGELINK_NEON_BRANCH`, `STAGELINK_NEON_DATABASE`, `STAGELINK_NEON_ROLE`,
 /// `STAGELINK_NEON_API_URL`, `STAGELINK_RENDER_POSTGRES`, `STAGELINK_RENDER_API_URL`,
 /// `STAGELINK_REQUIRE_MARK`, `STAGELINK_SERVER_PIN`, `STAGELINK_ROOT_CERTIFICATES`,
-/// `STAGELINK_DANGER_UNAUTHENTICATED`, `STAGELINK_POOLER`.
+/// `STAGELINK_PROVIDER_ROOT_CERTIFICATES`, `STAGELINK_DANGER_UNAUTHENTICATED`, `STAGELINK_POOLER`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Settings {

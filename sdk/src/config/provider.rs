@@ -3,8 +3,8 @@
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use crate::config::Pooler;
 use crate::config::source::{IgnoredSource, Located, Source, SourceChoice};
+use crate::config::{HttpsSettings, Pooler};
 use crate::error::{Error, ErrorKind};
 use crate::stage::{Stage, StageKind};
 
@@ -20,6 +20,20 @@ pub enum ProviderSettings {
     Render(RenderSettings),
     /// A fixed URL.
     Url(SecretString),
+}
+
+impl ProviderSettings {
+    /// Sets how requests to the provider are encrypted. A fixed URL makes none.
+    #[must_use]
+    pub fn with_https(mut self, https: HttpsSettings) -> Self {
+        match &mut self {
+            Self::Heroku(settings) => settings.https = https,
+            Self::Neon(settings) => settings.https = https,
+            Self::Render(settings) => settings.https = https,
+            Self::Url(_) => {}
+        }
+        self
+    }
 }
 
 /// The settings for Heroku.
@@ -42,6 +56,8 @@ pub struct HerokuSettings {
     /// Asks for the app's name as well, at the cost of one more request, so that what a person
     /// reads has the name in place of the id. `false` by default, since functions need no name.
     pub names_app: bool,
+    /// The encryption of requests.
+    pub https: HttpsSettings,
 }
 
 /// The way to the app that owns a stage's database.
@@ -106,6 +122,8 @@ pub struct NeonSettings {
     pub token: SecretString,
     /// The base URL of the Neon API. Neon's own by default.
     pub api_url: String,
+    /// The encryption of requests.
+    pub https: HttpsSettings,
 }
 
 /// The settings for Render.
@@ -119,6 +137,8 @@ pub struct RenderSettings {
     pub token: SecretString,
     /// The base URL of the Render API. Render's own by default.
     pub api_url: String,
+    /// The encryption of requests.
+    pub https: HttpsSettings,
 }
 
 #[cfg(feature = "lambda")]
@@ -307,6 +327,7 @@ impl ProviderVariables {
                 .unwrap_or_else(|| "DATABASE_URL".to_owned()),
             pooler: pooler != Pooler::Never,
             names_app: false,
+            https: HttpsSettings::default(),
         })
     }
 
@@ -343,6 +364,7 @@ impl ProviderVariables {
             api_url: self
                 .stagelink_neon_api_url
                 .unwrap_or_else(|| NEON_API.to_owned()),
+            https: HttpsSettings::default(),
         })
     }
 
@@ -362,6 +384,7 @@ impl ProviderVariables {
             api_url: self
                 .stagelink_render_api_url
                 .unwrap_or_else(|| RENDER_API.to_owned()),
+            https: HttpsSettings::default(),
         })
     }
 

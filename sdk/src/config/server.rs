@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 
+use crate::config::TlsLibrary;
 use crate::error::{Error, ErrorKind};
 use crate::stage::{Stage, StageKind};
 
@@ -34,6 +35,8 @@ pub struct ServerSettings {
     /// Starts SCRAM before the server asks for it: one round trip less. `true` by default; with a
     /// server that asks for another method each process loses one connection.
     pub early_scram: bool,
+    /// The library that encrypts connections. [`TlsLibrary::Rustls`] by default.
+    pub tls_library: TlsLibrary,
     /// The use of a transaction pooler. [`Pooler::Auto`] by default.
     pub pooler: Pooler,
     /// The name of sessions in `pg_stat_activity`, unless the URL sets one. By default the
@@ -83,6 +86,7 @@ impl Default for ServerSettings {
             require_mark: false,
             direct_tls: false,
             early_scram: true,
+            tls_library: TlsLibrary::default(),
             pooler: Pooler::Auto,
             application_name: "stagelink".to_owned(),
         }
@@ -179,7 +183,10 @@ impl ServerVariables {
                 .filter(|pin| !pin.is_empty())
                 .map(str::parse)
                 .collect::<Result<_, _>>()?,
-            roots: self.stagelink_root_certificates.map(pem).transpose()?,
+            roots: self
+                .stagelink_root_certificates
+                .map(|text| pem("STAGELINK_ROOT_CERTIFICATES", text))
+                .transpose()?,
             danger_unauthenticated: switch(
                 "STAGELINK_DANGER_UNAUTHENTICATED",
                 self.stagelink_danger_unauthenticated,
@@ -200,6 +207,7 @@ impl ServerVariables {
                 self.stagelink_early_scram,
                 defaults.early_scram,
             )?,
+            tls_library: defaults.tls_library,
             pooler: self
                 .stagelink_pooler
                 .as_deref()
@@ -226,7 +234,7 @@ pub(super) fn switch(name: &str, text: Option<String>, default: bool) -> Result<
 }
 
 /// Certificates as PEM, also from consoles that keep no line breaks.
-fn pem(text: String) -> Result<String, Error> {
+pub(super) fn pem(name: &str, text: String) -> Result<String, Error> {
     let pem = text.replace("\\n", "\n");
     let count = |part| pem.matches(part).count();
     match (
@@ -234,10 +242,10 @@ fn pem(text: String) -> Result<String, Error> {
         count("-----END CERTIFICATE-----"),
     ) {
         (begun, ended) if begun > 0 && begun == ended => Ok(pem),
-        _ => Err(settings(
-            "STAGELINK_ROOT_CERTIFICATES holds no whole certificate: set it to the text of a PEM \
-             file, from -----BEGIN CERTIFICATE----- on",
-        )),
+        _ => Err(settings(format!(
+            "{name} holds no whole certificate: set it to the text of a PEM file, from \
+             -----BEGIN CERTIFICATE----- on"
+        ))),
     }
 }
 

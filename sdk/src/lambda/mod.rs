@@ -15,6 +15,7 @@ mod log_subscriber;
 mod rehearsal;
 mod request_context;
 mod request_target;
+mod response_body;
 mod runtime_api;
 mod self_check;
 mod service;

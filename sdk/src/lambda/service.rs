@@ -22,6 +22,7 @@ use crate::error::Error;
 use crate::lambda::error_response::{failed, respond, response, took_too_long};
 use crate::lambda::handler_timer::HandlerTimer;
 use crate::lambda::invocation_context::UNKNOWN_DEADLINE;
+use crate::lambda::response_body;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 
@@ -75,7 +76,7 @@ where
                 };
                 let answered = match called.await {
                     Ok(Ok(response)) => {
-                        let collect = AssertUnwindSafe(|| response.into_response());
+                        let collect = AssertUnwindSafe(|| response_body::convert(response));
                         catch_unwind(collect).map_err(|_| response_to_panic())
                     }
                     Ok(Err(error)) => Err(respond(&*error.into())),

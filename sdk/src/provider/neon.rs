@@ -37,9 +37,10 @@ impl Neon {
             pooled,
             token,
             api_url,
+            https,
         } = settings;
         Ok(Self {
-            api: ApiClient::new(&API, &api_url, &token)?,
+            api: ApiClient::new(&API, &api_url, &token, &https)?,
             // Without `branch_id` Neon uses the default branch of the project.
             path: format!(
                 "/api/v2/projects/{}/connection_uri?branch_id={}&database_name={}&role_name={}&pooled={pooled}",

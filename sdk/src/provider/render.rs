@@ -32,7 +32,7 @@ impl Render {
     /// token cannot be used.
     pub fn new(settings: RenderSettings) -> Result<Self, Error> {
         Ok(Self {
-            api: ApiClient::new(&API, &settings.api_url, &settings.token)?,
+            api: ApiClient::new(&API, &settings.api_url, &settings.token, &settings.https)?,
             path: format!(
                 "/v1/postgres/{}/connection-info",
                 path_segment(&settings.postgres)

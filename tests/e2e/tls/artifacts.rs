@@ -1,5 +1,5 @@
-//! The OpenSSL in artifacts, which is built with fewer features than the system's: it accepts and
-//! refuses the same servers, with the same errors.
+//! TLS in artifacts, which are built with other options than the tests: they accept and refuse the
+//! same servers, for the same reasons.
 
 use openssl::ssl::SslVersion;
 use stagelink_tests::{
@@ -59,9 +59,5 @@ async fn artifact_binds_to_any_certificate_and_reports_tls_errors() {
     let stub = StubServer::start(StubBehavior::MaxTlsVersion(SslVersion::TLS1_1)).await;
     assert_ne!(status(&fixture, &stub.url("")).await, 200);
     let log = fixture.log();
-    // OpenSSL's own message.
-    assert!(log.contains("protocol version"), "{log}");
-    for number in ["lib(", "reason("] {
-        assert!(!log.contains(number), "{log}");
-    }
+    assert!(log.contains("ProtocolVersion"), "{log}");
 }

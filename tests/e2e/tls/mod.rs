@@ -4,6 +4,7 @@
 //! is faster than a process each. Those of `functions.rs` start real ones.
 
 mod artifacts;
+mod certificates;
 mod danger;
 mod direct;
 mod early;
@@ -23,10 +24,28 @@ use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
 use tempfile::NamedTempFile;
 
+/// Returns the TLS library of these tests. CI runs them with each.
+fn library() -> String {
+    let named = std::env::var("STAGELINK_TLS_LIBRARY");
+    named.unwrap_or_else(|_| "rustls".to_owned())
+}
+
+/// Returns whether a certificate can be verified after the handshake, on the same connection.
+fn verifies_afterwards() -> bool {
+    library() == "rustls"
+}
+
 /// Opens a database by a URL and these variables, and checks that no error contains the password.
 async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
-    let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", url)];
-    let variables = needed.iter().chain(variables).copied();
+    let library = library();
+    let needed = [
+        ("STAGELINK_STAGE", "staging"),
+        ("DATABASE_URL", url),
+        ("STAGELINK_TLS_LIBRARY", &library),
+    ];
+    let is_given = |name: &str| variables.iter().any(|(given, _)| *given == name);
+    let needed = needed.into_iter().filter(|(name, _)| !is_given(name));
+    let variables = needed.chain(variables.iter().copied());
     let opened = Database::new(Settings::from_vars(variables)).client().await;
     if let Err(error) = &opened {
         let report = format!("{error:?} {}", error.report());

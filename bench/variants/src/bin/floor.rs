@@ -9,21 +9,25 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lambda_http::{Error, Request, run, service_fn};
-use openssl::error::ErrorStack;
-use openssl::hash::MessageDigest;
-use openssl::nid::Nid;
-use openssl::ssl::{Ssl, SslContext, SslMethod, SslVerifyMode, SslVersion};
-use openssl::x509::X509Ref;
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring::{default_provider, kx_group};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, SignatureScheme};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 use stagelink_bench_variants::{Answer, Question, variable};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_openssl::SslStream;
 use tokio_postgres::config::{ChannelBinding, SslMode};
 use tokio_postgres::tls::{self, MakeTlsConnect, TlsConnect};
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Config};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
@@ -50,19 +54,74 @@ async fn connect(url: &str) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// Opens TLS connections with OpenSSL.
-struct Tls(SslContext);
+/// Opens TLS connections with rustls.
+struct Tls(Arc<ClientConfig>);
 
 impl Tls {
-    fn new() -> Result<Self, ErrorStack> {
-        let mut context = SslContext::builder(SslMethod::tls_client())?;
-        context.set_min_proto_version(Some(SslVersion::TLS1_2))?;
-        // Postgres before 18 uses P-256, and answers another key share with a HelloRetryRequest:
-        // one more round trip.
-        context.set_groups_list("P-256:X25519:P-384")?;
-        // Channel binding authenticates the server, see above.
-        context.set_verify(SslVerifyMode::NONE);
-        Ok(Self(context.build()))
+    fn new() -> Result<Self, rustls::Error> {
+        let provider = Arc::new(CryptoProvider {
+            // Postgres before 18 uses P-256, and answers another key share with a
+            // HelloRetryRequest: one more round trip.
+            kx_groups: vec![kx_group::SECP256R1, kx_group::X25519, kx_group::SECP384R1],
+            ..default_provider()
+        });
+        let mut config = ClientConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()?
+            .dangerous()
+            // Channel binding authenticates the server, see above.
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth();
+        config.resumption = Resumption::disabled();
+        Ok(Self(Arc::new(config)))
+    }
+}
+
+/// Accepts any certificate whose key has signed the handshake.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(
+            message,
+            own,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        own: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(
+            message,
+            own,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -72,53 +131,75 @@ where
 {
     type Stream = Stream<S>;
     type TlsConnect = Handshake;
-    type Error = ErrorStack;
+    type Error = Error;
 
-    fn make_tls_connect(&mut self, _host: &str) -> Result<Handshake, ErrorStack> {
-        Ssl::new(&self.0).map(Handshake)
+    fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Error> {
+        let name = ServerName::try_from(host.to_owned())?;
+        Ok(Handshake(TlsConnector::from(Arc::clone(&self.0)), name))
     }
 }
 
-struct Handshake(Ssl);
+struct Handshake(TlsConnector, ServerName<'static>);
 
 impl<S> TlsConnect<S> for Handshake
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     type Stream = Stream<S>;
-    type Error = Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Stream<S>, Error>> + Send>>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Stream<S>>> + Send>>;
 
     fn connect(self, stream: S) -> Self::Future {
-        Box::pin(async move {
-            let mut stream = SslStream::new(self.0, stream)?;
-            Pin::new(&mut stream).connect().await?;
-            Ok(Stream(stream))
-        })
+        Box::pin(async move { self.0.connect(self.1, stream).await.map(Stream) })
     }
 }
 
-struct Stream<S>(SslStream<S>);
+struct Stream<S>(TlsStream<S>);
 
 impl<S: AsyncRead + AsyncWrite + Unpin> tls::TlsStream for Stream<S> {
     fn channel_binding(&self) -> tls::ChannelBinding {
-        let certificate = self.0.ssl().peer_certificate();
-        match certificate.and_then(|certificate| end_point(&certificate)) {
+        let certificates = self.0.get_ref().1.peer_certificates();
+        match certificates.and_then(|shown| end_point(shown.first()?)) {
             Some(hash) => tls::ChannelBinding::tls_server_end_point(hash),
             None => tls::ChannelBinding::none(),
         }
     }
 }
 
-/// Hashes a certificate with the algorithm of its signature, or with SHA-256 where that is older
-/// (`tls-server-end-point`, RFC 5929, section 4.1).
-fn end_point(certificate: &X509Ref) -> Option<Vec<u8>> {
-    let signature = certificate.signature_algorithm().object().nid();
-    let digest = match signature.signature_algorithms()?.digest {
-        Nid::MD5 | Nid::SHA1 => MessageDigest::sha256(),
-        digest => MessageDigest::from_nid(digest)?,
+/// Hashes a certificate with the algorithm of its signature (`tls-server-end-point`, RFC 5929,
+/// section 4.1). Those of the benchmark are signed with RSA or ECDSA and SHA-2.
+fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
+    let (whole, _) = value(certificate)?;
+    let (_, after) = value(whole)?;
+    let (algorithm, _) = value(after)?;
+    let (name, _) = value(algorithm)?;
+    Some(match name {
+        // sha256WithRSAEncryption and ecdsa-with-SHA256, then those of SHA-384 and SHA-512.
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0b" | b"\x2a\x86\x48\xce\x3d\x04\x03\x02" => {
+            Sha256::digest(certificate).to_vec()
+        }
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0c" | b"\x2a\x86\x48\xce\x3d\x04\x03\x03" => {
+            Sha384::digest(certificate).to_vec()
+        }
+        b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0d" | b"\x2a\x86\x48\xce\x3d\x04\x03\x04" => {
+            Sha512::digest(certificate).to_vec()
+        }
+        _ => return None,
+    })
+}
+
+/// Splits the value of the first element of a DER text from what follows it.
+fn value(der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&length, rest) = der.get(1..)?.split_first()?;
+    let bytes = usize::from(length.checked_sub(0x80).unwrap_or(0));
+    let (long, rest) = rest.split_at_checked(bytes)?;
+    let length = match length {
+        0x80.. => long
+            .iter()
+            .fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        short => usize::from(short),
     };
-    Some(certificate.digest(digest).ok()?.to_vec())
+    rest.split_at_checked(length)
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Stream<S> {

@@ -4,6 +4,7 @@ use bytes::BytesMut;
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
+use crate::config::TlsLibrary;
 use crate::credentials::DatabaseUrl;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::socket;
@@ -24,6 +25,7 @@ pub(in crate::postgres) struct CancelToken {
     pub(in crate::postgres) server_key: Option<PublicKey>,
     /// True if the session began with the TLS handshake.
     pub(in crate::postgres) direct_tls: bool,
+    pub(in crate::postgres) library: TlsLibrary,
 }
 
 impl CancelToken {
@@ -45,6 +47,7 @@ impl CancelToken {
             host: &self.url.host,
             name: server,
             direct_tls: self.direct_tls,
+            library: self.library,
         };
         let handshake = tls::handshake(connected.stream, peer, None).await;
         let (mut stream, certificate) = handshake.map_err(|error| match error {

@@ -172,8 +172,9 @@ impl<'a> ConnectAttempt<'a> {
         timings: &mut ConnectTimings,
     ) -> Result<NewConnection, Fallback> {
         let (started, span) = (Instant::now(), open_span());
+        let library = self.settings.tls_library;
         // With direct TLS there is no SSLRequest whose reply leaves time for the set-up of TLS.
-        let prepare = async { strategy.direct_tls.then(tls::prepare) };
+        let prepare = async { strategy.direct_tls.then(|| tls::prepare(library)) };
         let connect = socket::connect(self.url, self.server, Some(self.step_timeout));
         let connected = join(connect, prepare).await.0?;
         let tcp_info = TcpInfo::of(&connected);
@@ -185,6 +186,7 @@ impl<'a> ConnectAttempt<'a> {
             host: &self.url.host,
             name: self.server,
             direct_tls: strategy.direct_tls,
+            library,
         };
         let handshake = tls::handshake(connected.stream, peer, strategy.anchors);
         let (stream, certificate) = if strategy.direct_tls {
@@ -281,8 +283,9 @@ impl<'a> ConnectAttempt<'a> {
                 url,
                 server: self.server.to_owned(),
                 key: cancel_key,
-                server_key: server_key.clone(),
+                server_key,
                 direct_tls: strategy.direct_tls,
+                library: self.settings.tls_library,
             },
             pipelined: (!is_pooled).then_some(pipelined),
             session_reset: self.session_reset(),
@@ -363,7 +366,7 @@ impl<'a> ConnectAttempt<'a> {
         let hint = self.hints.of(self.server);
         let requirements = AuthRequirements {
             binding,
-            end_point: certificate.end_point(),
+            end_point: certificate.end_point().map(<[u8]>::to_vec),
             early: strategy
                 .early_scram
                 .then(|| Mechanism::early(hint.mechanisms, binding, is_pinned))

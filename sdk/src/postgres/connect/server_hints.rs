@@ -78,7 +78,7 @@ impl ServerHints {
     pub(in crate::postgres) fn trust_key(&self, host: &str, key: &PublicKey) {
         let mut known = self.lock();
         if !known.trusts(host, key) {
-            known.trusted.push((host.to_owned(), key.clone()));
+            known.trusted.push((host.to_owned(), *key));
         }
     }
 

@@ -1,7 +1,6 @@
 //! The decision whether a server may receive anything that depends on the password.
 
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests;
 
 use crate::config::ServerSettings;
@@ -10,7 +9,7 @@ use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
 use crate::postgres::connect::startup::{LEAST_ITERATIONS, ServerCheck, StartupError};
-use crate::postgres::connect::tls::{Anchors, Authority, Certificate, PublicKey};
+use crate::postgres::connect::tls::{self, Anchors, Authority, Certificate, PublicKey};
 
 /// Verifies one server by pins, certificates and known keys.
 #[derive(Clone, Copy)]
@@ -41,10 +40,7 @@ impl<'a> ServerVerifier<'a> {
         if pins.is_empty() {
             return Ok(false);
         }
-        if key
-            .and_then(PublicKey::pin)
-            .is_some_and(|pin| pins.contains(&pin))
-        {
+        if key.is_some_and(|key| pins.contains(&key.pin())) {
             return Ok(true);
         }
         Err(Error::new(
@@ -142,7 +138,7 @@ impl CertificateCheck<'_> {
             return Ok(ServerAuth::Pin);
         }
         let anchors = self.verifier.anchors(&Roots::Default, true);
-        match self.certificate.verify(server, anchors) {
+        match tls::verify(self.certificate, server, anchors, settings.tls_library) {
             Some(Ok(())) => Ok(ServerAuth::Certificate),
             _ if settings.danger_unauthenticated => {
                 tracing::warn!(

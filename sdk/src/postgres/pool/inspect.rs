@@ -9,6 +9,7 @@ use crate::credentials::Credentials;
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::server_auth::ServerAuth;
+use crate::postgres::connect::tls::PublicKey;
 use crate::postgres::pool::Pool;
 use crate::postgres::pool::connection::PooledConnection;
 use crate::postgres::pool::manager::Connections;
@@ -152,7 +153,7 @@ impl Pool {
             pin: facts
                 .key
                 .filter(|_| facts.server_auth != ServerAuth::Unauthenticated)
-                .and_then(|key| key.pin()),
+                .map(PublicKey::pin),
             server_version: facts.server_version,
             direct_tls: facts.direct_tls,
             is_read_only: facts.is_read_only,

@@ -47,7 +47,7 @@ impl Heroku {
     pub fn new(settings: HerokuSettings) -> Result<Self, Error> {
         let pooler_var = settings.pooler.then(|| pooler_var(&settings.config_var));
         Ok(Self {
-            api: ApiClient::new(&API, &settings.api_url, &settings.token)?,
+            api: ApiClient::new(&API, &settings.api_url, &settings.token, &settings.https)?,
             app: settings.app,
             pooler_var: pooler_var.flatten(),
             config_var: settings.config_var,

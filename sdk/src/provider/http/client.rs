@@ -11,7 +11,6 @@ use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
 use http_body_util::Empty;
-use hyper_tls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -19,11 +18,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::config::{HttpsSettings, TlsLibrary};
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::api::ProviderApi;
 use crate::provider::http::informational::InformationalLimit;
 use crate::provider::http::response::ApiResponse;
 use crate::provider::http::tcp_connector::TcpConnector;
+use crate::provider::http::tls;
 
 /// A client for a provider's API at one address, with one token.
 ///
@@ -33,14 +34,16 @@ pub(in crate::provider) struct ApiClient {
     scheme: Scheme,
     authority: Authority,
     authorization: SecretString,
+    https: HttpsSettings,
     client: OnceLock<HttpClient>,
 }
 
-/// The transport. Plain HTTP, which only local stand-ins use, skips the set-up of TLS: that
-/// costs more than the rest of the client.
+/// The transport.
 enum HttpClient {
-    Plain(Client<TcpConnector, Empty<Bytes>>),
-    Tls(Client<HttpsConnector<TcpConnector>, Empty<Bytes>>),
+    /// Plain HTTP too, which only local stand-ins use: so a program holds hyper's client once.
+    Rustls(Client<hyper_rustls::HttpsConnector<TcpConnector>, Empty<Bytes>>),
+    #[cfg(feature = "native-tls")]
+    Native(Client<hyper_tls::HttpsConnector<TcpConnector>, Empty<Bytes>>),
 }
 
 impl ApiClient {
@@ -53,6 +56,7 @@ impl ApiClient {
         api: &'static ProviderApi,
         base: &str,
         token: &SecretString,
+        https: &HttpsSettings,
     ) -> Result<Self, Error> {
         let variable = api.url_variable;
         let refuse = |what: &str| Error::new(ErrorKind::Settings, format!("{variable} {what}"));
@@ -92,6 +96,7 @@ impl ApiClient {
             scheme,
             authority,
             authorization: authorization.into(),
+            https: https.clone(),
             client: OnceLock::new(),
         })
     }
@@ -123,8 +128,9 @@ impl ApiClient {
         let client = self.client()?;
         let exchange = async {
             let response = match client {
-                HttpClient::Plain(client) => client.request(request).await,
-                HttpClient::Tls(client) => client.request(request).await,
+                HttpClient::Rustls(client) => client.request(request).await,
+                #[cfg(feature = "native-tls")]
+                HttpClient::Native(client) => client.request(request).await,
             };
             let response =
                 response.map_err(|error| self.unreachable("could not reach", subject, error))?;
@@ -210,21 +216,13 @@ impl ApiClient {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.http1_max_buf_size(HEAD_LIMIT_BYTES);
         if self.scheme == Scheme::HTTP {
-            return Ok(HttpClient::Plain(builder.build(TcpConnector)));
+            return Ok(HttpClient::Rustls(builder.build(tls::plain()?)));
         }
-        let tls = native_tls::TlsConnector::builder()
-            .min_protocol_version(Some(native_tls::Protocol::Tlsv12))
-            .build()
-            .map_err(|error| {
-                Error::with_source(
-                    ErrorKind::ProviderUnavailable,
-                    format!("could not set up TLS for requests to {}", self.api.name),
-                    error,
-                )
-            })?;
-        let mut https = HttpsConnector::from((TcpConnector, tls.into()));
-        https.https_only(true);
-        Ok(HttpClient::Tls(builder.build(https)))
+        Ok(match self.https.library {
+            TlsLibrary::Rustls => HttpClient::Rustls(builder.build(tls::rustls(&self.https)?)),
+            #[cfg(feature = "native-tls")]
+            TlsLibrary::Native => HttpClient::Native(builder.build(tls::native(&self.https)?)),
+        })
     }
 
     fn unreachable(
@@ -284,7 +282,7 @@ mod tests {
     use crate::provider::http::api::API;
 
     fn client(base: &str) -> Result<ApiClient, Error> {
-        ApiClient::new(&API, base, &"c4n4ry".into())
+        ApiClient::new(&API, base, &"c4n4ry".into(), &HttpsSettings::default())
     }
 
     #[test]
@@ -324,7 +322,8 @@ mod tests {
     #[test]
     fn token_with_a_line_break_is_refused_and_not_shown() {
         let token = "c4n\n4ry".into();
-        let error = ApiClient::new(&API, "https://h", &token).unwrap_err();
+        let error =
+            ApiClient::new(&API, "https://h", &token, &HttpsSettings::default()).unwrap_err();
         assert!(error.to_string().contains("THE_TOKEN"));
         assert!(!format!("{error:?}").contains("4ry"));
     }

@@ -7,6 +7,7 @@ mod refusal;
 mod response;
 mod retry_after;
 mod tcp_connector;
+mod tls;
 
 pub(super) use self::api::ProviderApi;
 pub(super) use self::client::{ApiClient, path_segment};

@@ -1,36 +1,35 @@
 //! The TLS handshake with a server, and the verification of its certificate.
 //!
-//! On Linux this is OpenSSL itself: where the URL does not require a certificate, OpenSSL can
-//! verify it after the handshake, when it is known whether that matters, and reads no roots
-//! before. Elsewhere it is the platform's TLS library through `native-tls`, which verifies
-//! during the handshake or not at all.
+//! By rustls, which judges the certificate during the handshake, or leaves it to [`verify`] after
+//! it, when it is known whether that matters; or, where a setting says so, by the platform's library
+//! through `native-tls`, which verifies during the handshake or not at all.
 
-#[cfg(any(not(target_os = "linux"), test))]
+#[cfg(feature = "native-tls")]
 mod native;
-#[cfg(target_os = "linux")]
-mod openssl;
 mod roots;
+mod rustls;
+mod stream;
 #[cfg(test)]
-#[cfg(target_os = "linux")]
 mod tests;
 
 use std::io;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use ::rustls::pki_types::UnixTime;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::config::TlsLibrary;
 use crate::error::{Error, ErrorKind};
 use crate::meaning::Meaning;
 use crate::postgres::sqlstate::refused_before_tls;
+use crate::tls::judge::{self, Shown};
 
-#[cfg(not(target_os = "linux"))]
-pub(in crate::postgres) use self::native::{Certificate, PublicKey, Stream, handshake, prepare};
-#[cfg(target_os = "linux")]
-pub(in crate::postgres) use self::openssl::{Certificate, PublicKey, Stream, handshake, prepare};
 pub(in crate::postgres) use self::roots::{Anchors, Authority};
+pub(in crate::postgres) use self::stream::Stream;
+pub(in crate::postgres) use crate::tls::certificate::{Certificate, PublicKey};
 
 /// The server, and how to negotiate TLS with it.
 #[derive(Clone, Copy)]
@@ -40,6 +39,66 @@ pub(in crate::postgres) struct Peer<'a> {
     pub(in crate::postgres) name: &'a str,
     /// True to begin with the handshake, without an SSLRequest: Postgres 17 and newer allow that.
     pub(in crate::postgres) direct_tls: bool,
+    pub(in crate::postgres) library: TlsLibrary,
+}
+
+/// Performs the handshake. With `anchors` it fails unless the certificate leads to one of them.
+pub(in crate::postgres) async fn handshake(
+    tcp: TcpStream,
+    peer: Peer<'_>,
+    anchors: Option<Anchors<'_>>,
+) -> Result<(Stream, Certificate), HandshakeError> {
+    match peer.library {
+        TlsLibrary::Rustls => {
+            let (stream, certificate) = rustls::handshake(tcp, peer, anchors).await?;
+            Ok((Stream::Rustls(Box::new(stream)), certificate))
+        }
+        #[cfg(feature = "native-tls")]
+        TlsLibrary::Native => {
+            let (stream, certificate) = native::handshake(tcp, peer, anchors).await?;
+            Ok((Stream::Native(Box::new(stream)), certificate))
+        }
+    }
+}
+
+/// Sets up what needs no connection.
+pub(in crate::postgres) fn prepare(library: TlsLibrary) {
+    match library {
+        TlsLibrary::Rustls => rustls::prepare(),
+        // A connector cannot be built before the server is known.
+        #[cfg(feature = "native-tls")]
+        TlsLibrary::Native => {}
+    }
+}
+
+/// Verifies that a certificate leads to one of the anchors, after the handshake. `None` where the
+/// library has to verify it during one.
+pub(in crate::postgres) fn verify(
+    certificate: &Certificate,
+    server: &str,
+    anchors: Anchors<'_>,
+    library: TlsLibrary,
+) -> Option<Result<(), Error>> {
+    match library {
+        TlsLibrary::Rustls => Some(judge(certificate, server, anchors)),
+        #[cfg(feature = "native-tls")]
+        TlsLibrary::Native => None,
+    }
+}
+
+fn judge(certificate: &Certificate, server: &str, anchors: Anchors<'_>) -> Result<(), Error> {
+    let shown = Shown {
+        own: &certificate.own,
+        chain: &certificate.chain,
+    };
+    let roots = anchors.authority.roots()?;
+    judge::verify(shown, &roots, anchors.host, UnixTime::now()).map_err(|reason| {
+        Error::with_source(
+            ErrorKind::ServerNotAuthenticated,
+            format!("the certificate of {server} does not verify"),
+            reason,
+        )
+    })
 }
 
 /// The reason why there is no encrypted connection.
@@ -118,7 +177,6 @@ impl Peer<'_> {
     }
 
     /// The error for a certificate that leads to no trusted root or has another name.
-    #[cfg(target_os = "linux")]
     fn distrusted(&self, reason: &str) -> Error {
         Error::with_source(
             ErrorKind::ServerNotAuthenticated,
@@ -127,6 +185,15 @@ impl Peer<'_> {
                 self.name
             ),
             reason,
+        )
+    }
+
+    /// The error for a handshake that the server ended, with an explanation.
+    fn distrusted_handshake(&self, reason: &str, source: io::Error) -> Error {
+        Error::with_source(
+            ErrorKind::ServerNotAuthenticated,
+            format!("the TLS handshake with {} failed: {reason}", self.name),
+            source,
         )
     }
 

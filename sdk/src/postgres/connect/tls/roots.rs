@@ -1,9 +1,13 @@
 //! The trust anchors for a server's certificate.
 
+use std::borrow::Cow;
 use std::path::Path;
+
+use rustls::pki_types::CertificateDer;
 
 use crate::credentials::Roots;
 use crate::error::{Error, ErrorKind};
+use crate::tls::roots;
 
 /// A source of root certificates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,14 +35,14 @@ impl<'a> Authority<'a> {
         }
     }
 
-    /// Reads the certificates with `parse`. Empty for the system's roots.
-    pub(in crate::postgres) fn certificates<T, E>(
+    /// Reads the certificates.
+    ///
+    /// # Errors
+    ///
+    /// When the given ones cannot be read, or are none.
+    pub(in crate::postgres) fn roots(
         &self,
-        parse: impl Fn(&[u8]) -> Result<Vec<T>, E>,
-    ) -> Result<Vec<T>, Error>
-    where
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    ) -> Result<Cow<'static, [CertificateDer<'static>]>, Error> {
         let refuse = |what: &str, source: Box<dyn std::error::Error + Send + Sync>| match self {
             Self::File(path) => Error::with_source(
                 ErrorKind::DatabaseUrl,
@@ -54,20 +58,22 @@ impl<'a> Authority<'a> {
                 source,
             ),
         };
-        let pem = match self {
-            Self::System => return Ok(Vec::new()),
+        let given = match self {
+            Self::System => return Ok(Cow::Borrowed(roots::system())),
             Self::File(path) => {
-                std::fs::read(path).map_err(|error| refuse("could not read", error.into()))?
+                let pem =
+                    std::fs::read(path).map_err(|error| refuse("could not read", error.into()))?;
+                roots::from_pem(&pem)
             }
-            Self::Pem(pem) => pem.as_bytes().to_vec(),
+            Self::Pem(pem) => roots::from_pem(pem.as_bytes()),
         };
-        let roots = parse(&pem).map_err(|error| refuse("could not parse", error.into()))?;
-        if roots.is_empty() {
+        let given = given.map_err(|error| refuse("could not parse", error))?;
+        if given.is_empty() {
             return Err(refuse(
                 "found no certificate among",
                 "there is no PEM block".into(),
             ));
         }
-        Ok(roots)
+        Ok(Cow::Owned(given))
     }
 }

@@ -3,16 +3,20 @@
 use std::net::Ipv4Addr;
 use std::pin::Pin;
 
-use ::openssl::pkey::PKey;
-use ::openssl::ssl::{AlpnError, NameType, Ssl, SslContext, SslMethod, SslVersion};
-use ::openssl::x509::X509;
+use openssl::asn1::Asn1Time;
+use openssl::ec::{EcGroup, EcKey};
+use openssl::hash::MessageDigest;
+use openssl::nid::Nid;
+use openssl::pkey::{PKey, Private};
+use openssl::ssl::{AlpnError, NameType, Ssl, SslContext, SslMethod, SslVersion};
+use openssl::x509::X509;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio_openssl::SslStream;
 
 use super::*;
-use crate::config::ServerPin;
+use crate::config::{ServerPin, TlsLibrary};
 use crate::credentials::DatabaseUrl;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::startup::CancelKey;
@@ -30,18 +34,66 @@ enum Server {
     Old,
 }
 
+/// A server's certificate and key.
+struct Identity {
+    certificate: X509,
+    key: PKey<Private>,
+}
+
+impl Identity {
+    fn new() -> Self {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        Self {
+            certificate: X509::from_der(cert.der()).unwrap(),
+            key: PKey::private_key_from_der(&signing_key.serialize_der()).unwrap(),
+        }
+    }
+
+    fn p521() -> Self {
+        let group = EcGroup::from_curve_name(Nid::SECP521R1).unwrap();
+        Self::of_key(PKey::from_ec_key(EcKey::generate(&group).unwrap()).unwrap())
+    }
+
+    /// A key for RSA-PSS signatures alone, which the crate `openssl` does not generate.
+    fn rsa_pss() -> Self {
+        let command = "openssl genpkey -algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048";
+        let mut words = command.split(' ');
+        let made = std::process::Command::new(words.next().unwrap())
+            .args(words)
+            .output()
+            .unwrap();
+        Self::of_key(PKey::private_key_from_pem(&made.stdout).unwrap())
+    }
+
+    fn of_key(key: PKey<Private>) -> Self {
+        let mut builder = X509::builder().unwrap();
+        builder.set_pubkey(&key).unwrap();
+        let from = Asn1Time::days_from_now(0).unwrap();
+        builder.set_not_before(&from).unwrap();
+        let until = Asn1Time::days_from_now(1).unwrap();
+        builder.set_not_after(&until).unwrap();
+        builder.sign(&key, MessageDigest::sha256()).unwrap();
+        let certificate = builder.build();
+        Self { certificate, key }
+    }
+}
+
 /// Starts a server. Returns its port and its certificate.
 async fn serve(server: Server) -> (u16, String) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let identity = Identity::new();
+    let pem = identity.certificate.to_pem().unwrap();
+    let port = serve_identity(server, &identity).await;
+    (port, String::from_utf8(pem).unwrap())
+}
+
+async fn serve_identity(server: Server, identity: &Identity) -> u16 {
     let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
-    let own = X509::from_der(cert.der()).unwrap();
-    let key = PKey::private_key_from_der(&signing_key.serialize_der()).unwrap();
-    context.set_certificate(&own).unwrap();
-    context.set_private_key(&key).unwrap();
+    context.set_certificate(&identity.certificate).unwrap();
+    context.set_private_key(&identity.key).unwrap();
     match server {
         Server::Direct => context.set_alpn_select_callback(|_, offered| {
-            ::openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
+            openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
         }),
         Server::Old => {
             context.set_security_level(0);
@@ -78,20 +130,17 @@ async fn serve(server: Server) -> (u16, String) {
             }
         }
     });
-    (port, cert.pem())
+    port
 }
 
 /// Starts a server that takes TLS both ways, and reports the server name of each handshake.
 async fn serve_names() -> (u16, UnboundedReceiver<Option<String>>) {
-    let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let Identity { certificate, key } = Identity::new();
     let mut context = SslContext::builder(SslMethod::tls_server()).unwrap();
-    let own = X509::from_der(cert.der()).unwrap();
-    let key = PKey::private_key_from_der(&signing_key.serialize_der()).unwrap();
-    context.set_certificate(&own).unwrap();
+    context.set_certificate(&certificate).unwrap();
     context.set_private_key(&key).unwrap();
     context.set_alpn_select_callback(|_, offered| {
-        ::openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
+        openssl::ssl::select_next_proto(b"\x0apostgresql", offered).ok_or(AlpnError::NOACK)
     });
     let context = context.build();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -129,25 +178,32 @@ async fn server_name_is_always_sent_and_an_address_never() {
     ] {
         for direct_tls in [false, true] {
             told(meet(port, host, direct_tls, None).await);
-            for library in ["OpenSSL", "native-tls"] {
+            for library in LIBRARIES {
                 let name = names.recv().await.unwrap();
-                assert_eq!(name.as_deref(), expected, "{host}, {library}, {direct_tls}");
+                assert_eq!(
+                    name.as_deref(),
+                    expected,
+                    "{host}, {library:?}, {direct_tls}"
+                );
             }
             // The request to cancel a statement, at the address of its session.
             let url = match host.contains(':') {
                 true => format!("postgres://u:p@[{host}]:{port}/d?hostaddr=127.0.0.1"),
                 false => format!("postgres://u:p@{host}:{port}/d?hostaddr=127.0.0.1"),
             };
-            let token = CancelToken {
-                url: DatabaseUrl::parse(&url, "a test").unwrap(),
-                server: "the server".to_owned(),
-                key: CancelKey::default(),
-                server_key: None,
-                direct_tls,
-            };
-            // The server leaves after the handshake.
-            token.cancel().await.ok();
-            assert_eq!(names.recv().await.unwrap().as_deref(), expected, "{host}");
+            for library in LIBRARIES {
+                let token = CancelToken {
+                    url: DatabaseUrl::parse(&url, "a test").unwrap(),
+                    server: "the server".to_owned(),
+                    key: CancelKey::default(),
+                    server_key: None,
+                    direct_tls,
+                    library,
+                };
+                // The server leaves after the handshake.
+                token.cancel().await.ok();
+                assert_eq!(names.recv().await.unwrap().as_deref(), expected, "{host}");
+            }
         }
     }
 }
@@ -162,31 +218,31 @@ async fn meet(
     direct_tls: bool,
     anchors: Option<Anchors<'_>>,
 ) -> [Result<PeerIdentity, HandshakeError>; 2] {
+    let [rustls, native] =
+        LIBRARIES.map(|library| meet_with(library, port, host, direct_tls, anchors));
+    [rustls.await, native.await]
+}
+
+async fn meet_with(
+    library: TlsLibrary,
+    port: u16,
+    host: &str,
+    direct_tls: bool,
+    anchors: Option<Anchors<'_>>,
+) -> Result<PeerIdentity, HandshakeError> {
     let peer = Peer {
         host,
         name: "the server",
         direct_tls,
+        library,
     };
-    let tcp = || async {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .await
-            .unwrap()
-    };
-    [
-        handshake(tcp().await, peer, anchors)
-            .await
-            .map(|(_, certificate)| {
-                let pin = certificate.key().and_then(|key| key.pin());
-                (pin, certificate.end_point())
-            }),
-        native::handshake(tcp().await, peer, anchors)
-            .await
-            .map(|(_, certificate)| {
-                let pin = certificate.key().and_then(|key| key.pin());
-                (pin, certificate.end_point())
-            }),
-    ]
+    let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port));
+    let (_, certificate) = handshake(tcp.await.unwrap(), peer, anchors).await?;
+    let pin = certificate.key().map(PublicKey::pin);
+    Ok((pin, certificate.end_point().map(<[u8]>::to_vec)))
 }
+
+const LIBRARIES: [TlsLibrary; 2] = [TlsLibrary::Rustls, TlsLibrary::Native];
 
 fn told(results: [Result<PeerIdentity, HandshakeError>; 2]) -> [PeerIdentity; 2] {
     results.map(|result| match result {
@@ -265,6 +321,7 @@ async fn certificate_can_be_verified_after_the_handshake() {
         host: "localhost",
         name: "the server",
         direct_tls: false,
+        library: TlsLibrary::Rustls,
     };
     let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         .await
@@ -278,8 +335,10 @@ async fn certificate_can_be_verified_after_the_handshake() {
             authority: Authority::Pem(&pem),
             host: Some(host),
         };
-        let verified = certificate.verify("the server", anchors).unwrap();
-        assert_eq!(verified.is_ok(), right, "{host}");
+        let verified = |library| verify(&certificate, "the server", anchors, library);
+        let judged = verified(TlsLibrary::Rustls).unwrap();
+        assert_eq!(judged.is_ok(), right, "{host}");
+        assert!(verified(TlsLibrary::Native).is_none());
     }
 }
 
@@ -298,10 +357,20 @@ async fn tls_before_1_2_is_refused() {
     assert_eq!(kinds, [Some(ErrorKind::ServerNotAuthenticated); 2]);
 }
 
-#[cfg(target_os = "linux")]
-#[test]
-fn key_that_stands_for_others_is_one() {
-    let key = PKey::public_key_from_der(&openssl::ANY_KEY).unwrap();
-    let curve = key.ec_key().unwrap().group().curve_name();
-    assert_eq!(curve, Some(::openssl::nid::Nid::X9_62_PRIME256V1));
+#[tokio::test]
+async fn keys_that_rustls_does_not_support_are_refused_by_name_and_native_tls_takes_them() {
+    for (kind, make) in [
+        ("P-521", Identity::p521 as fn() -> Identity),
+        ("RSA-PSS", Identity::rsa_pss),
+    ] {
+        let port = serve_identity(Server::Usual, &make()).await;
+        let [rustls, native] = meet(port, "localhost", false, None).await;
+        native.unwrap_or_else(|_| panic!("native-tls takes {kind}"));
+        let Err(HandshakeError::Failed(error)) = rustls else {
+            panic!("{kind}");
+        };
+        let report = error.report().to_string();
+        assert!(report.contains(kind), "{report}");
+        assert!(report.contains("STAGELINK_TLS_LIBRARY"), "{report}");
+    }
 }

@@ -1,0 +1,137 @@
+//! Names, dates and single kinds of certificates.
+
+use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType};
+
+use super::*;
+
+/// Judges a certificate that is itself a root.
+fn judge(params: CertificateParams, host: Option<&str>) -> Result<(), Distrust> {
+    let own = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    judge_der(own.der(), host)
+}
+
+fn judge_der(own: &CertificateDer<'_>, host: Option<&str>) -> Result<(), Distrust> {
+    let shown = Shown { own, chain: &[] };
+    verify(shown, &[own.clone()], host, UnixTime::now())
+}
+
+/// A certificate with these names: `cn:` is the common name, others are DNS names or addresses.
+fn named(names: &[&str]) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    for name in names {
+        match name.strip_prefix("cn:") {
+            Some(name) => params.distinguished_name.push(DnType::CommonName, name),
+            None => params.subject_alt_names.push(match name.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName((*name).try_into().unwrap()),
+            }),
+        }
+    }
+    params
+}
+
+/// A test of the end-to-end suite asks libpq the same.
+#[test]
+fn names_are_read_as_libpq_reads_them() {
+    for (names, host, is_for) in [
+        (&["db.test"][..], "db.test", true),
+        (&["db.test"], "DB.Test", true),
+        (&["db.test"], "db.test.", true),
+        (&["db.test"], "a.db.test", false),
+        (&["other.test", "db.test"], "db.test", true),
+        (&["*.db.test"], "a.db.test", true),
+        (&["*.db.test"], "a.b.db.test", false),
+        (&["*.db.test"], "db.test", false),
+        (&["*.test"], "db.test", true),
+        (&["a*.db.test"], "ab.db.test", false),
+        (&["*"], "test", false),
+        (&["a.*.test"], "a.b.test", false),
+        (&["cn:db.test"], "db.test", true),
+        (&["cn:*.db.test"], "a.db.test", true),
+        (&["cn:db.test", "other.test"], "db.test", false),
+        (&["cn:db.test", "127.0.0.1"], "db.test", true),
+        (&["127.0.0.1"], "127.0.0.1", true),
+        (&["127.0.0.1"], "127.0.0.2", false),
+        (&["cn:127.0.0.1"], "127.0.0.1", true),
+        (&["cn:127.0.0.1", "db.test"], "127.0.0.1", true),
+        (&["cn:127.0.0.1", "127.0.0.2"], "127.0.0.1", false),
+        (&["::1"], "::1", true),
+        (&["::1"], "0:0:0:0:0:0:0:1", true),
+        (&["::1"], "::2", false),
+        (&[], "db.test", false),
+    ] {
+        let judged = judge(named(names), Some(host));
+        match is_for {
+            true => assert_eq!(judged, Ok(()), "{names:?} for {host}"),
+            false => assert!(
+                matches!(judged, Err(Distrust::HostName | Distrust::Address)),
+                "{names:?} for {host}: {judged:?}"
+            ),
+        }
+        assert_eq!(judge(named(names), None), Ok(()));
+    }
+}
+
+#[test]
+fn root_of_any_kind_is_trusted_as_a_servers_own_certificate() {
+    let mut ca = named(&["db.test"]);
+    ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    assert_eq!(judge(ca, Some("db.test")), Ok(()));
+    let mut unknown = named(&["db.test"]);
+    let mut critical = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 9], vec![5, 0]);
+    critical.set_criticality(true);
+    unknown.custom_extensions.push(critical);
+    assert_eq!(
+        judge(unknown, None),
+        Err(Distrust::CriticalExtension("1.3.6.1.4.1.9".to_owned()))
+    );
+}
+
+#[test]
+fn dates_of_the_certificate_and_of_its_root_count() {
+    let year = |year| rcgen::date_time_ymd(year, 1, 1);
+    let mut old = named(&["db.test"]);
+    old.not_after = year(2001);
+    assert_eq!(judge(old, None), Err(Distrust::Expired));
+    let mut new = named(&["db.test"]);
+    new.not_before = year(4001);
+    assert_eq!(judge(new, None), Err(Distrust::NotYetValid));
+
+    let key = KeyPair::generate().unwrap();
+    let mut root = named(&["cn:the root"]);
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    root.not_after = year(2001);
+    let expired = root.self_signed(&key).unwrap();
+    root.not_after = year(4001);
+    let renewed = root.self_signed(&key).unwrap();
+    let issuer = rcgen::Issuer::new(root, key);
+    let own_key = KeyPair::generate().unwrap();
+    let own = named(&["db.test"]).signed_by(&own_key, &issuer).unwrap();
+    let shown = Shown {
+        own: own.der(),
+        chain: &[],
+    };
+    let by = |roots: &[CertificateDer<'_>]| verify(shown, roots, None, UnixTime::now());
+    assert_eq!(by(&[expired.der().clone()]), Err(Distrust::RootExpired));
+    assert_eq!(by(&[renewed.der().clone()]), Ok(()));
+    assert_eq!(
+        by(&[expired.der().clone(), renewed.der().clone()]),
+        Ok(()),
+        "one that has expired does not hide its successor"
+    );
+    assert_eq!(by(&[]), Err(Distrust::UnknownIssuer));
+}
+
+#[test]
+fn no_bytes_beside_a_certificate_are_one() {
+    let own = named(&["db.test"])
+        .self_signed(&KeyPair::generate().unwrap())
+        .unwrap();
+    let mut longer = own.der().to_vec();
+    longer.push(0);
+    for bytes in [Vec::new(), vec![0x30], longer] {
+        let judged = judge_der(&CertificateDer::from(bytes), None);
+        assert_eq!(judged, Err(Distrust::Malformed));
+    }
+}

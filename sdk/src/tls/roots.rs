@@ -1,0 +1,76 @@
+//! Root certificates: from a PEM text, or the system's.
+
+use std::error::Error;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+
+use super::x509::X509;
+
+/// Reads the certificates of a PEM text. Other sections count as comments.
+pub(crate) fn from_pem(
+    pem: &[u8],
+) -> Result<Vec<CertificateDer<'static>>, Box<dyn Error + Send + Sync>> {
+    let certificates = CertificateDer::pem_slice_iter(pem);
+    let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
+    match certificates.iter().all(|der| X509::read(der).is_some()) {
+        true => Ok(certificates),
+        false => Err("a PEM block is no certificate".into()),
+    }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use self::linux::system;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use self::platform::system;
+
+/// Returns whether the environment names the system's roots, by a variable of OpenSSL's.
+pub(crate) fn are_named() -> bool {
+    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+        .iter()
+        .any(|name| crate::config::is_set(name))
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::path::Path;
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// Returns the system's roots, which are read once per process: its bundle; where it has none,
+    /// or where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, its folders too.
+    pub(crate) fn system() -> &'static [CertificateDer<'static>] {
+        static ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+        ROOTS.get_or_init(|| {
+            let found = openssl_probe::probe();
+            let mut roots = found.cert_file.as_deref().map(of_file).unwrap_or_default();
+            if roots.is_empty() || are_named() {
+                for folder in found.cert_dir {
+                    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+                    roots.extend(files.flat_map(|file| of_file(&file.path())));
+                }
+            }
+            roots
+        })
+    }
+
+    /// Reads the certificates of a file. What is none is left out: the file is the system's.
+    fn of_file(path: &Path) -> Vec<CertificateDer<'static>> {
+        let pem = std::fs::read(path).unwrap_or_default();
+        CertificateDer::pem_slice_iter(&pem).flatten().collect()
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::sync::OnceLock;
+
+    use super::*;
+
+    /// Returns the system's roots, which are read once per process.
+    pub(crate) fn system() -> &'static [CertificateDer<'static>] {
+        static ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
+        ROOTS.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+    }
+}
