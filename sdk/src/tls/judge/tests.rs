@@ -12,7 +12,7 @@ fn judge(params: CertificateParams, host: Option<&str>) -> Result<(), Distrust> 
 
 fn judge_der(own: &CertificateDer<'_>, host: Option<&str>) -> Result<(), Distrust> {
     let shown = Shown { own, chain: &[] };
-    verify(shown, &[own.clone()], host, UnixTime::now())
+    verify(shown, std::slice::from_ref(own), host, UnixTime::now())
 }
 
 /// A certificate with these names: `cn:` is the common name, others are DNS names or addresses.

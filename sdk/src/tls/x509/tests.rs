@@ -6,9 +6,9 @@ use rcgen::{
     KeyUsagePurpose, SanType,
 };
 use x509_parser::certificate::X509Certificate;
-use x509_parser::extensions::GeneralName;
+use x509_parser::extensions::{GeneralName, KeyUsage};
 use x509_parser::prelude::FromDer as _;
-use x509_parser::x509::X509Version;
+use x509_parser::x509::{AttributeTypeAndValue, X509Version};
 
 use super::*;
 
@@ -21,7 +21,10 @@ pub(crate) fn check_fields(der: &[u8]) {
     assert!(theirs.issuer().as_raw().ends_with(ours.issuer));
     assert!(theirs.subject().as_raw().ends_with(ours.subject));
     let common_name = theirs.subject().iter_common_name().next();
-    assert_eq!(ours.common_name(), common_name.map(|name| name.as_slice()));
+    assert_eq!(
+        ours.common_name(),
+        common_name.map(AttributeTypeAndValue::as_slice)
+    );
 }
 
 /// Checks the fields where both can read the certificate, and returns whether they can.
@@ -56,7 +59,7 @@ fn check_fields_but_names(der: &[u8]) -> bool {
 fn check_extensions(ours: &Extensions<'_>, theirs: &X509Certificate<'_>) {
     if let Ok(usage) = theirs.key_usage() {
         let usage = usage.map(|usage| usage.value);
-        let signs = usage.map(|usage| usage.key_cert_sign());
+        let signs = usage.map(KeyUsage::key_cert_sign);
         assert_eq!(ours.key_usage.map(|usage| usage.signs_certificates), signs);
         let is_for_handshakes = usage.map(|usage| {
             usage.digital_signature() || usage.key_encipherment() || usage.key_agreement()

@@ -56,7 +56,7 @@ async fn serve(certificate: &X509, key: &PKey<Private>) -> String {
                 continue;
             }
             let mut head = [0; 4096];
-            stream.read(&mut head).await.unwrap();
+            assert_ne!(stream.read(&mut head).await.unwrap(), 0);
             let response = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\
                             content-length: 2\r\nconnection: close\r\n\r\n{}";
             stream.write_all(response.as_bytes()).await.unwrap();
