@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use crate::cargo_output;
 use crate::child_process::{self, ProcessGroup};
-use crate::operator_secrets;
+use crate::{operator_secrets, outer_cargo};
 
 /// A built function.
 #[derive(Clone, Debug)]
@@ -80,6 +80,7 @@ pub(crate) async fn compile(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     operator_secrets::withhold(&mut command);
+    outer_cargo::forget(&mut command);
     cargo_output::show_progress(&mut command);
     prepare(&mut command);
     let mut group = ProcessGroup::start(&mut command)

@@ -30,6 +30,7 @@ pub mod needs;
 pub mod new;
 mod operator;
 mod operator_secrets;
+pub mod outer_cargo;
 pub mod output;
 mod planned_change;
 mod postgres_source;

@@ -93,7 +93,10 @@ pub async fn migrate(variables: &BTreeMap<String, String>) {
 /// # Panics
 ///
 /// When it does not start, or fails; the message has its output.
+///
+/// A cargo that it runs does not see the variables of the cargo of the tests.
 pub async fn run_command(command: &mut Command) -> String {
+    stagelink_cli::outer_cargo::forget(command);
     let output = command.stdin(Stdio::null()).output().await;
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdout = String::from_utf8_lossy(&output.stdout);
