@@ -19,7 +19,7 @@ use std::future::Future;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use futures_util::future::join;
+use futures_util::future::{TryFutureExt as _, join};
 use postgres_protocol::message::backend::DataRowBody;
 use secrecy::ExposeSecret;
 use tokio::time::{Instant, timeout};
@@ -78,6 +78,22 @@ struct Strategy<'a> {
     early_query: bool,
     /// The trust anchors that the certificate has to lead to during the handshake.
     anchors: Option<Anchors<'a>>,
+    /// The reason why an earlier try asks for these anchors, for the error of this one.
+    refusal: Option<String>,
+}
+
+impl Strategy<'_> {
+    /// Adds the reason why the certificate had to be verified to the error of a handshake.
+    fn explain(&self, error: HandshakeError) -> HandshakeError {
+        match (error, &self.refusal) {
+            (HandshakeError::Failed(error), Some(refusal))
+                if error.kind() == ErrorKind::ServerNotAuthenticated =>
+            {
+                Error::with_source(error.kind(), refusal.as_str(), error).into()
+            }
+            (error, _) => error,
+        }
+    }
 }
 
 /// The reason why a try failed, and with it what the next one leaves out.
@@ -87,8 +103,8 @@ enum Fallback {
     /// The server did not accept an early SCRAM message. Holds the mechanisms that it offers, if
     /// it named them; otherwise an early statement may be the reason too.
     NoEarlyScram(Option<SaslMechanisms>),
-    /// The server's certificate has to be verified.
-    VerifyCertificate,
+    /// The server's certificate has to be verified. Holds what is to be said where it does not.
+    VerifyCertificate(String),
     /// The attempt failed.
     Fail(Error),
 }
@@ -128,7 +144,8 @@ impl<'a> ConnectAttempt<'a> {
                     strategy.early_scram = false;
                     strategy.early_query = false;
                 }
-                Err(Fallback::VerifyCertificate) => {
+                Err(Fallback::VerifyCertificate(refusal)) => {
+                    strategy.refusal = Some(refusal);
                     strategy.anchors = Some(self.verifier().anchors(&Roots::Default, true));
                 }
                 Err(Fallback::Fail(error)) => return Err(error),
@@ -153,6 +170,7 @@ impl<'a> ConnectAttempt<'a> {
                 } => Some(self.verifier().anchors(roots, *hostname)),
                 _ => None,
             },
+            refusal: None,
         }
     }
 
@@ -188,7 +206,8 @@ impl<'a> ConnectAttempt<'a> {
             direct_tls: strategy.direct_tls,
             library,
         };
-        let handshake = tls::handshake(connected.stream, peer, strategy.anchors);
+        let handshake = tls::handshake(connected.stream, peer, strategy.anchors)
+            .map_err(|error| strategy.explain(error));
         let (stream, certificate) = if strategy.direct_tls {
             // Some poolers do not reply to an unexpected TLS handshake.
             let in_time = self.within(timeout(EARLY_REPLY_TIMEOUT, handshake));
@@ -452,7 +471,7 @@ impl<'a> ConnectAttempt<'a> {
     fn fallback(&self, error: StartupError) -> Fallback {
         match error {
             StartupError::EarlyScramRejected(mechanisms) => Fallback::NoEarlyScram(mechanisms),
-            StartupError::CertificateNeeded => Fallback::VerifyCertificate,
+            StartupError::CertificateNeeded(refusal) => Fallback::VerifyCertificate(refusal),
             StartupError::ServerNotAuthenticated(error) => Fallback::Fail(error),
             StartupError::ErrorResponse(response) => {
                 Fallback::Fail(refused(response, self.server, self.url))

@@ -147,7 +147,7 @@ impl CertificateCheck<'_> {
                 );
                 Ok(ServerAuth::Unauthenticated)
             }
-            None => Err(StartupError::CertificateNeeded),
+            None => Err(StartupError::CertificateNeeded(refusal())),
             Some(Err(error)) => Err(StartupError::ServerNotAuthenticated(match error.kind() {
                 ErrorKind::ServerNotAuthenticated => {
                     Error::with_source(ErrorKind::ServerNotAuthenticated, refusal(), error)

@@ -122,8 +122,9 @@ pub(in crate::postgres) enum StartupError {
     EarlyScramRejected(Option<SaslMechanisms>),
     /// Nothing authenticates the server.
     ServerNotAuthenticated(Error),
-    /// The server's certificate has to be verified, which takes another handshake.
-    CertificateNeeded,
+    /// The server's certificate has to be verified, which takes another handshake. Holds what is to be
+    /// said where it does not verify.
+    CertificateNeeded(String),
 }
 
 /// Starts a session on a stream that is encrypted.
