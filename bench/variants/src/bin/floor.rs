@@ -191,7 +191,7 @@ fn end_point(certificate: &[u8]) -> Option<Vec<u8>> {
 /// Splits the value of the first element of a DER text from what follows it.
 fn value(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&length, rest) = der.get(1..)?.split_first()?;
-    let bytes = usize::from(length.checked_sub(0x80).unwrap_or(0));
+    let bytes = usize::from(length.saturating_sub(0x80));
     let (long, rest) = rest.split_at_checked(bytes)?;
     let length = match length {
         0x80.. => long
