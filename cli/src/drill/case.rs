@@ -106,12 +106,51 @@ fn all() -> Vec<Case> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use clap::CommandFactory as _;
+
     use super::*;
+    use crate::args::FaultOptions;
 
     #[test]
     fn each_case_is_called_as_its_first_fault() {
         for case in all() {
             assert_eq!(case.faults[0].name(), case.name);
+        }
+    }
+
+    /// The names of all faults, as the error of an unknown one has them.
+    fn names_of_faults() -> Vec<String> {
+        let error = serde_json::from_str::<Fault>(r#"{"type":"flood"}"#).unwrap_err();
+        let error = error.to_string();
+        let (_, names) = error.split_once("expected one of").unwrap();
+        let names = names.split('`').skip(1).step_by(2);
+        names.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn each_fault_has_a_case_a_command_a_button_and_a_row_in_the_guide() {
+        let read = |path: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+            std::fs::read_to_string(path).unwrap()
+        };
+        let page = read("src/dev/board/page/faults.js");
+        let guide = read("../docs/guides/faults.md");
+        let mut command = FaultOptions::command();
+        command.build();
+        let names = names_of_faults();
+        assert_eq!(names.len(), all().len());
+        for name in names {
+            let spelled = name.replace('_', "-");
+            assert!(all().iter().any(|case| case.name == name), "a case: {name}");
+            let found = command.find_subcommand(&spelled);
+            assert!(found.is_some(), "a command: {spelled}");
+            assert!(page.contains(&format!("[\"{name}\", ")), "a button: {name}");
+            assert!(
+                guide.contains(&format!("`{spelled}")),
+                "the guide: {spelled}"
+            );
         }
     }
 

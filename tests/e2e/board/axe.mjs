@@ -2,30 +2,21 @@
 //
 //   node axe.mjs URL
 
-import { readFileSync } from "node:fs";
-import { assert, axe, launch, open } from "./browser.mjs";
+import { assert, check as checkState, checkStill, launch, open } from "./browser.mjs";
 
 const url = process.argv[2];
-const source = readFileSync(axe(), "utf8");
 const browser = await launch();
 let states = 0;
 
 async function check(page, state) {
-  // The policy of the page allows no script of another place; the devtools protocol runs it beside.
-  const findings = await page.evaluate(async () => {
-    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
-    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n")}`);
-  });
-  assert.deepEqual(findings, [], state);
-  const widths = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
-  assert.ok(widths[0] <= widths[1], `${state}: the page is ${widths[0]} wide on ${widths[1]}`);
+  await checkState(page, state);
+  await checkStill(page, state);
   states += 1;
 }
 
 for (const colorScheme of ["light", "dark"]) {
   for (const width of [320, 1280]) {
     const page = await open(browser, url, { colorScheme, viewport: { width, height: 800 }, reducedMotion: "reduce" });
-    await page.evaluate(source);
     const named = (state) => `${state}, ${colorScheme}, ${width} px`;
     await page.locator("#requests li").first().waitFor();
     await check(page, named("the page"));
@@ -46,7 +37,6 @@ for (const colorScheme of ["light", "dark"]) {
 const page = await (await browser.newContext()).newPage();
 await page.goto(url.split("#")[0]);
 await page.locator("#locked:not([hidden])").waitFor();
-await page.evaluate(source);
 await check(page, "locked");
 assert.equal(await page.locator(".stage").count(), 0);
 await browser.close();

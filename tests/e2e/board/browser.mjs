@@ -3,6 +3,7 @@
 // Needs the variables BOARD_TOOLS (the folder of the tools) and BOARD_CHROMIUM (see `install`).
 
 import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
 const tools = createRequire(`${process.env.BOARD_TOOLS}/`);
@@ -15,7 +16,10 @@ export function launch() {
   return chromium.launch({ executablePath: process.env.BOARD_CHROMIUM, args });
 }
 
-/** Opens the board, and keeps the texts of its feed and of other answers in `page.texts`. */
+/**
+ * Opens the board, and keeps the texts of its feed and of other answers in `page.texts`. The page knows which
+ * of its buttons were shown and which were pressed (`unpressed`).
+ */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
@@ -42,9 +46,58 @@ export async function open(browser, url, options = {}) {
       return new Response(one, response);
     };
   });
+  await page.addInitScript(() => {
+    const nameOf = (button) => button.textContent.trim();
+    window.shownButtons = new Set();
+    window.pressedButtons = new Set();
+    const look = () => document.querySelectorAll("button:not(.row)").forEach((button) => {
+      if (button.checkVisibility()) window.shownButtons.add(nameOf(button));
+    });
+    document.addEventListener("DOMContentLoaded", () =>
+      new MutationObserver(look).observe(document.body, { subtree: true, childList: true, attributes: true }));
+    document.addEventListener("click", ({ target }) => {
+      look();
+      const button = target.closest("button");
+      if (button) window.pressedButtons.add(nameOf(button));
+    }, true);
+  });
   await page.goto(url);
   await page.locator(".stage dl").first().waitFor();
   return page;
+}
+
+/** Returns the names of the buttons that the page has shown and no one has pressed. */
+export function unpressed(page) {
+  return page.evaluate(() => [...window.shownButtons].filter((name) => !window.pressedButtons.has(name)));
+}
+
+/** Makes sure that axe-core finds nothing on the page as it is now, and that nothing is beyond its width. */
+export async function check(page, state) {
+  // The policy of the page allows no script of another place; the devtools protocol runs it beside.
+  if (!(await page.evaluate(() => "axe" in window))) {
+    await page.evaluate(readFileSync(tools.resolve("axe-core/axe.min.js"), "utf8"));
+  }
+  const findings = await page.evaluate(async () => {
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n")}`);
+  });
+  assert.deepEqual(findings, [], state);
+  const widths = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+  assert.ok(widths[0] <= widths[1], `${state}: the page is ${widths[0]} wide on ${widths[1]}`);
+}
+
+/** Makes sure that nothing on the page moves. */
+export async function checkStill(page, state) {
+  const moving = await page.evaluate(() => {
+    const seconds = (times) => Math.max(...times.split(",").map(parseFloat));
+    const moves = (element) => {
+      const { transitionDuration, animationName, animationDuration, scrollBehavior } = getComputedStyle(element);
+      const isAnimated = animationName !== "none" && seconds(animationDuration) > 0.01;
+      return seconds(transitionDuration) > 0.01 || isAnimated || scrollBehavior === "smooth";
+    };
+    return [...document.querySelectorAll("*")].filter(moves).map((element) => element.outerHTML.slice(0, 120));
+  });
+  assert.deepEqual(moving, [], state);
 }
 
 /** Waits until a condition holds. */
@@ -56,7 +109,5 @@ export async function until(what, condition) {
   }
   assert.fail(`it never came to be: ${what}`);
 }
-
-export const axe = () => tools.resolve("axe-core/axe.min.js");
 
 export { assert };

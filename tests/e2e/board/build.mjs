@@ -3,7 +3,7 @@
 //   node build.mjs URL SOURCE
 
 import { readFileSync, writeFileSync } from "node:fs";
-import { assert, launch, open } from "./browser.mjs";
+import { assert, check, launch, open } from "./browser.mjs";
 
 const [url, source] = process.argv.slice(2);
 const browser = await launch();
@@ -15,6 +15,7 @@ await page.locator("#build.failed").waitFor({ timeout: 120_000 });
 const error = await page.locator("#build-error").textContent();
 assert.match(error, /cannot find value `nothing_of_this_name`/);
 assert.match(error, /goes on with the programs that it has/);
+await check(page, "a build that failed");
 writeFileSync(source, good.replace("a line of the function", "another line"));
 await page.locator("#build.served").waitFor({ timeout: 120_000 });
 assert.ok(await page.locator("#build-failed").isHidden());

@@ -2,7 +2,7 @@
 //
 //   node clicks.mjs URL SITE_OF_STAGING
 
-import { assert, launch, open, until } from "./browser.mjs";
+import { assert, check, launch, open, unpressed, until } from "./browser.mjs";
 
 const [url, site] = process.argv.slice(2);
 const browser = await launch();
@@ -68,6 +68,9 @@ await rows.nth(1).locator("button").click();
 await page.locator("#request dl").waitFor();
 await button("Send again").click();
 await until("the read is sent again", async () => (await count()) === 6);
+await rows.nth(0).locator("button").click();
+await button("Close").click();
+await until("it is closed", async () => !(await page.locator("#request").isVisible()));
 
 // Each fault.
 await page.locator("#faults > summary").click();
@@ -78,8 +81,12 @@ for (const [number, name] of lasting.entries()) {
   await said.filter({ hasText: "injected:" }).waitFor();
   await until(`${name} lasts`, async () => (await page.locator("#active-faults li").count()) === number + 1);
 }
+await check(page, "faults that last");
 await button("Thaw").click();
 await said.filter({ hasText: "ended: freeze" }).waitFor();
+await page.locator("#fault-form fieldset select").selectOption("notes");
+await button("Freeze").click();
+await page.locator("#active-faults li", { hasText: "freeze (function notes) in staging" }).waitFor();
 await button("End all faults").click();
 await until("no fault lasts", async () => (await page.locator("#active-faults li").count()) === 0);
 for (const name of ["Rotate credentials", "Fail over", "Reset connections", "Kill", "Restart (all stages)"]) {
@@ -101,6 +108,10 @@ await page.locator("#effects li").first().filter({ hasText: /since then \d+ requ
 await page.getByRole("spinbutton", { name: "KB/s" }).fill("0");
 await button("Bandwidth").click();
 await page.locator("#said.bad").waitFor();
+
+// No button was left out but those whose plan another script carries out.
+const left = (await unpressed(page)).filter((name) => !/^(Promote|Roll back) \w+.* …$/.test(name));
+assert.deepEqual(left, []);
 
 assert.deepEqual(page.errors, []);
 // The list has 1,000 rows at most, and the rest of the page goes on.

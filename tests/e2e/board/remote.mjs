@@ -2,7 +2,7 @@
 //
 //   node remote.mjs URL [SCREENSHOT]
 
-import { assert, launch, open } from "./browser.mjs";
+import { assert, check, launch, open } from "./browser.mjs";
 
 const browser = await launch();
 const page = await open(browser, process.argv[2]);
@@ -11,10 +11,12 @@ const button = (name) => page.getByRole("button", { name });
 
 await page.getByText("Remote: the data is real").waitFor();
 assert.equal(await page.locator("#faults").isVisible(), false);
+await check(page, "a stage with a real database");
 assert.equal(await button(/^Roll back/).count(), 0);
 await button(/^Promote staging to production/).click();
 await button("Promote by this plan").click({ timeout: 60_000 });
 await dialog.getByText("type production there").waitFor({ timeout: 60_000 });
+await check(page, "a confirmation at the terminal");
 if (process.argv[3]) await page.screenshot({ path: process.argv[3] });
 await dialog.getByText(/^Done in /).waitFor({ timeout: 120_000 });
 const steps = await dialog.locator("li").allTextContents();
