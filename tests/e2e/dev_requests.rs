@@ -222,6 +222,32 @@ async fn request_is_one_line_with_its_log_lines_and_no_noise() {
 }
 
 #[tokio::test]
+async fn schedule_of_each_minute_runs_by_the_clock_in_production_alone() {
+    let project = project();
+    project.write("netlify.toml", &NETLIFY.replace("@monthly", "* * * * *"));
+    let (mut dev, _) = start(&project, &["--json"], false).await;
+    let mut runs = Vec::new();
+    // Two minutes have begun at the latest after 120 s.
+    while runs.len() < 2 {
+        let line = timeout(Duration::from_secs(130), dev.lines.next_line()).await;
+        let line = line.expect("a line in time").expect("output");
+        let object: Value = serde_json::from_str(&line.expect("more output")).expect("JSON");
+        if object["type"] == "request" {
+            runs.push(object);
+        }
+    }
+    for run in &runs {
+        assert_eq!(
+            (&run["trigger"], &run["stage"], &run["status"]),
+            (&json!("schedule"), &json!("production"), &json!(201)),
+            "{run}"
+        );
+    }
+    let minute = |run: &Value| run["time"].as_str().expect("a time")[..16].to_owned();
+    assert_ne!(minute(&runs[0]), minute(&runs[1]), "{runs:?}");
+}
+
+#[tokio::test]
 async fn scheduled_function_is_invoked_and_requests_are_objects_for_machines() {
     let project = project();
     let (mut dev, up) = start(&project, &["--json"], false).await;

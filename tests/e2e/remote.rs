@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Write as _;
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
@@ -459,6 +459,13 @@ async fn production_takes_its_word_and_its_name_at_a_terminal() {
         (&request["stage"], &request["is_remote"]),
         (&json!("production"), &json!(true))
     );
+    // A schedule of each minute would fire at the next one.
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("a time");
+    let left = Duration::from_secs(62 - now.as_secs() % 60);
+    let fired = timeout(left, lines.next_line()).await;
+    assert!(fired.is_err(), "{fired:?}");
     remote.record.add(line);
     remote.record.add(next);
     remote.record.text();
