@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -135,6 +136,66 @@ async fn save_under_load_is_served_and_loses_no_request() {
     );
     assert_eq!(builds(&dev), 2, "{}", dev.log());
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+/// A program that waits for a file before it asks for its first event, and one that waits for a file
+/// before it answers.
+#[tokio::test]
+async fn new_program_serves_once_it_has_asked_for_an_event_and_the_old_one_ends_what_it_has() {
+    let signs = tempfile::tempdir().expect("a folder");
+    let sign = |name: &str| signs.path().join(name);
+    let path = |name: &str| format!("{:?}", sign(name));
+    let waiting = "fn wait_for(path: &str) {\n    while !std::path::Path::new(path).exists() {\n        \
+                   std::thread::sleep(std::time::Duration::from_millis(20));\n    }\n}\n";
+    let old = format!(
+        "{waiting}fn main() {{ runtime::serve(|| {{\n    if std::fs::remove_file({}).is_ok() {{\n        \
+         std::fs::write({}, \"\").unwrap();\n        wait_for({});\n    }}\n    \"old\".to_owned()\n}}) }}\n",
+        path("hold"),
+        path("held"),
+        path("answer"),
+    );
+    let new = format!(
+        "{waiting}fn main() {{\n    std::fs::write({}, \"\").unwrap();\n    wait_for({});\n    \
+         runtime::serve(|| \"new\".to_owned())\n}}\n",
+        path("begun"),
+        path("ask"),
+    );
+    let project = answer_project(&[(HELLO, &old)]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "old");
+    let appears = async |name: &str| {
+        let there = async {
+            while !sign(name).exists() {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let there = timeout(Duration::from_secs(120), there).await;
+        assert!(there.is_ok(), "no {name}: {}", dev.log());
+    };
+
+    // The new one runs, and has not asked: no request waits for it.
+    save(&project, HELLO, &new);
+    appears("begun").await;
+    for _ in 0..20 {
+        assert_eq!(send("GET", &hello, &[], "").await.text(), "old");
+    }
+    // The old one has a request as the new one begins to serve.
+    write_sign(&sign("hold"));
+    let held = hello.clone();
+    let held = tokio::spawn(async move { send("GET", &held, &[], "").await });
+    appears("held").await;
+    write_sign(&sign("ask"));
+    wait_for(&dev, &hello, "new").await;
+    assert!(!held.is_finished(), "the answer came before its sign");
+    write_sign(&sign("answer"));
+    let answer = held.await.expect("an answer");
+    assert_eq!((answer.status.as_u16(), &*answer.text()), (200, "old"));
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+fn write_sign(path: &Path) {
+    fs::write(path, "").expect("a file");
 }
 
 #[tokio::test]
