@@ -80,7 +80,7 @@ pub(crate) async fn compile(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     operator_secrets::withhold(&mut command);
-    outer_cargo::forget(&mut command);
+    outer_cargo::forget(command.as_std_mut());
     cargo_output::show_progress(&mut command);
     prepare(&mut command);
     let mut group = ProcessGroup::start(&mut command)

@@ -2,7 +2,7 @@
 //! below it must not see them: the build script of `ring` runs again when one of them differs, and everything
 //! above `ring` is then compiled anew, with each change between the two ways to start it.
 
-use tokio::process::Command;
+use std::process::Command;
 
 /// Removes the variables of the cargo that runs this process from what a program inherits.
 ///
@@ -55,7 +55,7 @@ mod tests {
     fn cargo_below_a_test_does_not_see_the_package_of_the_test() {
         let mut command = Command::new("cargo");
         forget(&mut command);
-        let variables = command.as_std().get_envs();
+        let variables = command.get_envs();
         let removed: Vec<_> = variables.filter(|(_, value)| value.is_none()).collect();
         assert!(
             removed

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use stagelink_cli::outer_cargo;
 use stagelink_tests::{functions, root, target_folder};
 use tempfile::TempDir;
 
@@ -37,6 +38,7 @@ impl Source {
 
     /// Puts a cargo on the CLI's PATH that builds into the tests' target folder.
     pub(crate) fn prepare(&self, command: &mut Command) {
+        outer_cargo::forget(command);
         let path = std::env::var("PATH").unwrap_or_default();
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
         command

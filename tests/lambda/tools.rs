@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use stagelink_cli::outer_cargo;
 use stagelink_tests::{root, run_command, target_folder};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
@@ -32,5 +33,6 @@ pub(crate) async fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
         .current_dir(root())
         .stdin(Stdio::null())
         .kill_on_drop(true);
+    outer_cargo::forget(command.as_std_mut());
     command
 }

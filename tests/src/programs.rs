@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use stagelink::{Database, Settings};
 use stagelink_cli::build::{Arch, Artifact, Build, Target};
-use stagelink_cli::migrate;
+use stagelink_cli::{migrate, outer_cargo};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
@@ -96,7 +96,7 @@ pub async fn migrate(variables: &BTreeMap<String, String>) {
 ///
 /// A cargo that it runs does not see the variables of the cargo of the tests.
 pub async fn run_command(command: &mut Command) -> String {
-    stagelink_cli::outer_cargo::forget(command);
+    outer_cargo::forget(command.as_std_mut());
     let output = command.stdin(Stdio::null()).output().await;
     let output = output.unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let stdout = String::from_utf8_lossy(&output.stdout);
