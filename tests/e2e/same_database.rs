@@ -6,18 +6,23 @@ use std::process::Command;
 
 use stagelink::{Database, Error, ErrorKind, Settings};
 use stagelink_local_postgres::{PgBouncerOptions, Server, ServerOptions, ServerSource};
+use stagelink_pipeline::{ReadOnlyProof, RemoteDatabase};
 use stagelink_tests::{
     Auth, CANARY, Identity, OwnServer, as_superuser, at, database, pooled, proxy, through,
 };
 
 /// A database by its URL and further variables.
 fn open(url: &str, variables: &[(&str, &str)]) -> Database {
-    let own = [
+    let own = of_url(url);
+    Database::new(Settings::from_vars(own.iter().chain(variables).copied()))
+}
+
+fn of_url(url: &str) -> [(&'static str, &str); 3] {
+    [
         ("STAGELINK_STAGE", "staging"),
         ("STAGELINK_PROVIDER", "url"),
         ("DATABASE_URL", url),
-    ];
-    Database::new(Settings::from_vars(own.iter().chain(variables).copied()))
+    ]
 }
 
 /// Compares two databases both ways, which has to give the same answer.
@@ -107,7 +112,12 @@ async fn physical_copy_and_follower_are_other_databases() {
     let mut original = start(&source).await;
     let password = format!("{CANARY}-shop");
     let shop = original.create_database("shop", &password).await;
-    let url = shop.expect("a database").url();
+    let shop = shop.expect("a database");
+    let admin = original.connect_as_superuser().await.expect("a superuser");
+    let mark = "ALTER DATABASE shop SET application_name = 'stagelink:staging'";
+    admin.batch_execute(mark).await.expect("a mark");
+    drop(admin);
+    let url = shop.url();
     original.shut_down().await.expect("it stops");
     let copied = Command::new("cp").arg("-a").args([&source, &copy]).status();
     assert!(copied.expect("cp runs").success());
@@ -135,6 +145,16 @@ async fn physical_copy_and_follower_are_other_databases() {
     assert!(!same.expect("an answer"), "a follower");
     let same = is_same(&open(&fork_url, &[]), &follower).await;
     assert!(same.expect("an answer"), "the follower itself");
+    // To the functions of `stagelink dev --remote` a follower is one that cannot be written, by the leader's owner
+    // as well.
+    let access = async |url: &str| {
+        let settings = Settings::from_vars(of_url(url)).expect("settings");
+        RemoteDatabase::new(settings, false).look_up().await
+    };
+    let proved = access(&fork_url).await.expect("a follower").proof;
+    assert_eq!(proved, Some(ReadOnlyProof::Follower));
+    let error = access(&url).await.expect_err("the leader");
+    assert!(error.to_string().contains("may write"), "{error}");
     for server in [original, fork] {
         server.stop().await.expect("it stops");
     }
