@@ -1,5 +1,6 @@
 //! The statements of a migration file, and what a runner has to know of each.
 
+mod escapes;
 mod lines;
 mod name;
 mod nesting;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use squawk_syntax::SourceFile;
 
+pub(crate) use self::escapes::string_text;
 use self::lines::LineStarts;
 pub use self::name::ObjectName;
 pub(crate) use self::name::fold as fold_name;

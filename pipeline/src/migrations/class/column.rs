@@ -2,6 +2,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::check_value;
 use super::column_type::ColumnType;
 use super::default_value;
 use super::draft::Draft;
@@ -17,9 +18,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
-use super::syntax::{
-    child, child_name, find, has_token, holds, is_type, name_under, names_under, object_name,
-};
+use super::syntax::{child, child_name, find, has_token, holds, is_type, name_under, object_name};
 use crate::migrations::statement::ObjectName;
 
 pub(super) const UNNAMED: &str = "the code that runs now does not name the column";
@@ -112,10 +111,10 @@ fn judge_later_writes(draft: &mut Draft<'_>, table: &ObjectName, action: &Syntax
     let refuses = action.children().find_map(|part| match part.kind() {
         K::GENERATED_CONSTRAINT if holds(&part, K::STORED_KW) => failing::part(draft, &part, table),
         K::CHECK_CONSTRAINT => {
-            let names = names_under(&part, &[K::NAME_REF]);
-            let is_about_others = names.iter().any(is_other);
+            let is_about_others = columns_in(&part).iter().any(is_other);
             let code = own_code::in_expressions(draft.scope, &part);
-            code.or_else(|| is_about_others.then(|| part.text().to_string()))
+            let refuses = is_about_others || !accepts_default(action, &part);
+            code.or_else(|| refuses.then(|| part.text().to_string()))
         }
         K::UNIQUE_CONSTRAINT | K::PRIMARY_KEY_CONSTRAINT | K::EXCLUDE_CONSTRAINT if has_value => {
             let is_identity = holds(action, K::IDENTITY_KW);
@@ -140,6 +139,31 @@ fn judge_later_writes(draft: &mut Draft<'_>, table: &ObjectName, action: &Syntax
             "the statement in an after file: {part} may refuse what the code that runs now writes"
         );
         draft.advise(BAN_NEW_WRITE_RESTRICTION, action, Some(advice));
+    }
+}
+
+/// Returns the columns that an expression names, and not the functions that it calls.
+fn columns_in(expression: &SyntaxNode) -> Vec<ObjectName> {
+    let is_called = |one: &SyntaxNode| {
+        let call = one.parent().filter(|up| up.kind() == SyntaxKind::CALL_EXPR);
+        call.and_then(|call| call.children().next()).as_ref() == Some(one)
+    };
+    let names = expression.descendants();
+    let names = names.filter(|one| one.kind() == SyntaxKind::NAME_REF && !is_called(one));
+    names.filter_map(|one| object_name(&one)).collect()
+}
+
+/// Returns whether a `CHECK` of a new column is known to accept its default.
+fn accepts_default(action: &SyntaxNode, check: &SyntaxNode) -> bool {
+    let type_node = action.children().find(|one| is_type(one.kind()));
+    let spelled = type_node.map(|node| node.text().to_string());
+    let default = child(action, SyntaxKind::DEFAULT_CONSTRAINT);
+    let value = default.and_then(|one| one.children().next());
+    match has_value(action) {
+        true => value.is_some_and(|value| {
+            check_value::accepts_default(check, &spelled.unwrap_or_default(), Some(&value))
+        }),
+        false => check_value::accepts_default(check, "", None),
     }
 }
 
@@ -225,10 +249,12 @@ fn judge_new_default(
     let Some(facts) = draft.scope.relation(table) else {
         return;
     };
-    let has_none = facts
-        .columns
-        .get(column)
-        .is_some_and(|facts| !facts.has_default);
+    let facts_of_column = facts.columns.get(column);
+    let has_none = facts_of_column.is_some_and(|facts| !facts.has_default);
+    let value = change.children().next();
+    let is_taken = facts_of_column
+        .zip(value)
+        .is_some_and(|(facts, value)| default_value::takes(draft.scope, &facts.type_name, &value));
     let is_checked = facts.constraints.iter().any(|one| {
         one.columns.iter().any(|name| name == column)
             && one.kind != ConstraintKind::NotNull
@@ -237,12 +263,10 @@ fn judge_new_default(
     let is_unique = facts.indexes.iter().any(|one| {
         one.is_unique && (one.columns.is_empty() || one.columns.iter().any(|name| name == column))
     });
-    if has_none
-        && !is_checked
-        && !is_unique
-        && own_code::in_expressions(draft.scope, change).is_none()
-    {
-        let because = "the column has no default, and no constraint refuses the value";
+    let is_new_null = is_null(change) && has_none;
+    if has_none && !is_checked && !is_unique && (is_taken || is_new_null) {
+        let because =
+            "the column has no default, and neither its type nor a constraint refuses the value";
         draft.dismiss(rule, action, because);
     }
 }

@@ -94,6 +94,11 @@ impl ColumnType {
         }
     }
 
+    /// Returns the modifiers, such as precision and scale.
+    pub(crate) fn modifiers(&self) -> &[i64] {
+        &self.modifiers
+    }
+
     /// Returns the length of a text, or the first of other modifiers.
     pub(crate) fn first_modifier(&self) -> Option<i64> {
         self.modifiers.first().copied()

@@ -1,12 +1,13 @@
-//! Defaults of columns that the run adds, which an `INSERT` of the code that runs now gets.
+//! Defaults of columns, which an `INSERT` of the code that runs now gets.
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::assigned_value;
 use super::column_type::ColumnType;
-use super::query;
+use super::own_code;
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, is_type, names_under};
-use crate::migrations::statement::ObjectName;
+use crate::migrations::statement::{ObjectName, fold_name};
 
 /// Returns whether `SET DEFAULT` of a column that the run adds is known to fail in no `INSERT`: nothing but
 /// its type says which values it takes, and the type takes this one.
@@ -37,46 +38,62 @@ pub(super) fn is_accepted(
     let spelled = spelled.or_else(|| scope.added_type(table, column).cloned());
     let value = change.children().next();
     match (spelled, value) {
-        (Some(spelled), Some(value)) => takes(&ColumnType::parse(&spelled), &spelled, &value),
+        (Some(spelled), Some(value)) => takes(scope, &spelled, &value),
         _ => false,
     }
 }
 
-/// Returns whether a type takes a value. What is not known to be taken is not.
-fn takes(column_type: &ColumnType, spelled: &str, value: &SyntaxNode) -> bool {
-    use SyntaxKind as K;
-    let name = column_type.name.as_str();
-    let is_bare = !spelled.contains('(');
-    let is_text = is_bare && matches!(name, "text" | "character varying");
-    let text = value.text().to_string();
-    let text = text.trim();
-    match value.kind() {
-        K::LITERAL if has_token(value, K::NULL_KW) => true,
-        K::LITERAL if text.starts_with('\'') => is_text,
-        K::LITERAL if has_token(value, K::TRUE_KW) || has_token(value, K::FALSE_KW) => {
-            name == "boolean"
+/// Returns whether a column's type is known to take a value in each `INSERT`. A domain with constraints
+/// looks at it then, and so does a type with code of the database's own.
+pub(super) fn takes(scope: &Scope<'_>, spelled: &str, value: &SyntaxNode) -> bool {
+    let base = spelled.split('[').next().unwrap_or(spelled).trim();
+    let is_own_type = !BUILT_IN.contains(&ColumnType::parse(base).name.as_str());
+    if is_own_type {
+        let parts = base.split('(').next().unwrap_or(base).split('.');
+        let parts: Vec<String> = parts.map(|part| fold_name(part.trim())).collect();
+        let is_trusted = ObjectName::from_parts(parts).is_some_and(|name| {
+            scope.facts.is_known()
+                && !scope.is_domain_with_constraints(&name)
+                && !scope.runs_code_of_type(&name)
+        });
+        if !is_trusted {
+            return false;
         }
-        K::LITERAL | K::PREFIX_EXPR => {
-            let number = text.strip_prefix('-').unwrap_or(text).trim().parse::<i64>();
-            number.is_ok_and(|number| match name {
-                "smallint" => number <= 32_767,
-                "integer" => number <= 2_147_483_647,
-                "bigint" | "real" | "double precision" => true,
-                "numeric" => is_bare,
-                _ => false,
-            })
-        }
-        K::CALL_EXPR => query::function_name(value).is_some_and(|function| {
-            match function.strip_prefix("pg_catalog.").unwrap_or(&function) {
-                "nextval" => matches!(name, "bigint" | "integer" | "smallint"),
-                "gen_random_uuid" => name == "uuid" || is_text,
-                "now" => name == "date" || name.starts_with("timestamp"),
-                _ => false,
-            }
-        }),
-        _ => false,
     }
+    own_code::in_expressions(scope, value).is_none() && assigned_value::takes(spelled, value)
 }
+
+/// Types of Postgres, as `format_type` prints them. Another one may be a domain.
+const BUILT_IN: [&str; 28] = [
+    "bigint",
+    "bit",
+    "bit varying",
+    "boolean",
+    "bytea",
+    "character",
+    "character varying",
+    "cidr",
+    "date",
+    "double precision",
+    "inet",
+    "integer",
+    "interval",
+    "json",
+    "jsonb",
+    "macaddr",
+    "money",
+    "name",
+    "numeric",
+    "real",
+    "smallint",
+    "text",
+    "time with time zone",
+    "time without time zone",
+    "timestamp with time zone",
+    "timestamp without time zone",
+    "uuid",
+    "xml",
+];
 
 /// Returns the columns whose values an action of `ALTER TABLE` restricts or uses, or may.
 pub(super) fn restricted(action: &SyntaxNode) -> Vec<String> {

@@ -1,7 +1,9 @@
 //! The class of a migration: its effect on the code that runs now, and the locks that it takes.
 
 mod alter_table;
+mod assigned_value;
 mod builtin;
+mod check_value;
 mod column;
 mod column_type;
 mod constraint;

@@ -2,12 +2,26 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::query;
 use super::syntax::{has_token, holds, symbols};
 
 /// Operators of Postgres that are NULL for a NULL on either side, and look at nothing else then.
 const STRICT: [&str; 17] = [
     "!=", "!~", "!~*", "!~~", "!~~*", "%", "*", "+", "-", "<", "<=", "<>", "=", ">", ">=", "~",
     "~*",
+];
+
+/// Functions of Postgres that are NULL for NULL.
+const STRICT_FUNCTIONS: [&str; 9] = [
+    "abs",
+    "char_length",
+    "character_length",
+    "json_typeof",
+    "jsonb_typeof",
+    "length",
+    "lower",
+    "octet_length",
+    "upper",
 ];
 
 /// Returns whether a `CHECK` is known to be TRUE or NULL where its columns are NULL: only forms of a closed
@@ -18,7 +32,7 @@ pub(super) fn accepts_null(check: &SyntaxNode) -> bool {
 }
 
 /// Returns whether a node is none of the constraint's name and options.
-fn is_expression(node: &SyntaxNode) -> bool {
+pub(super) fn is_expression(node: &SyntaxNode) -> bool {
     let name = format!("{:?}", node.kind());
     name.ends_with("_EXPR") || matches!(node.kind(), SyntaxKind::LITERAL | SyntaxKind::NAME_REF)
 }
@@ -44,6 +58,7 @@ fn is_null(node: &SyntaxNode) -> bool {
     match (node.kind(), operands.as_slice()) {
         (K::NAME_REF, _) => true,
         (K::PAREN_EXPR, [inner]) => is_null(inner),
+        (K::CALL_EXPR, _) => is_strict_call(node),
         (K::PREFIX_EXPR, [inner]) => has_token(node, K::NOT_KW) && is_null(inner),
         (K::BETWEEN_EXPR, [value, bounds @ ..]) => is_null(value) && bounds.iter().all(is_value),
         (K::BIN_EXPR, [left, right]) if is_membership(node) => is_null(left) && is_list(right),
@@ -52,6 +67,15 @@ fn is_null(node: &SyntaxNode) -> bool {
         }
         _ => false,
     }
+}
+
+/// Returns whether a function of the closed list is called with NULL alone. One of the database's own name
+/// is another question.
+fn is_strict_call(node: &SyntaxNode) -> bool {
+    let name = query::function_name(node).unwrap_or_default();
+    let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+    let arguments = query::arguments(node);
+    STRICT_FUNCTIONS.contains(&name) && matches!(arguments.as_slice(), [one] if is_null(one))
 }
 
 fn is_membership(node: &SyntaxNode) -> bool {

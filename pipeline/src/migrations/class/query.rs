@@ -145,6 +145,19 @@ pub(super) fn called(node: &SyntaxNode) -> Vec<String> {
     last.collect()
 }
 
+/// Returns the arguments of a call, without their names.
+pub(super) fn arguments(call: &SyntaxNode) -> Vec<SyntaxNode> {
+    let list = call
+        .children()
+        .filter(|one| one.kind() == SyntaxKind::ARG_LIST);
+    let arguments = list.flat_map(|list| list.children().collect::<Vec<_>>());
+    let arguments = arguments.map(|one| match one.kind() {
+        SyntaxKind::ARG => one.children().last().unwrap_or(one),
+        _ => one,
+    });
+    arguments.collect()
+}
+
 /// Returns the name of a called function as it is spelled, in lower case.
 pub(super) fn function_name(call: &SyntaxNode) -> Option<String> {
     let function = call.children().next()?;

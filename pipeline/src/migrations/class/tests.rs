@@ -4,6 +4,7 @@ mod anything;
 mod columns;
 mod created;
 mod data;
+mod defaults;
 mod everyday;
 mod failing_writes;
 mod file;

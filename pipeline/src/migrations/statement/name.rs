@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::escapes::without_unicode_escapes;
+
 /// Postgres keeps this many bytes of a name.
 const LONGEST_NAME: usize = 63;
 
@@ -55,13 +57,22 @@ impl fmt::Display for ObjectName {
 
 /// Returns the name as the catalog has it, for a part of a name as a statement spells it.
 pub(crate) fn fold(spelled: &str) -> String {
-    let inner = spelled
+    // U&"…"
+    let quoted = spelled
+        .strip_prefix(['U', 'u'])
+        .and_then(|rest| rest.strip_prefix('&'))
+        .filter(|rest| rest.starts_with('"'));
+    let has_escapes = quoted.is_some();
+    let inner = quoted
+        .unwrap_or(spelled)
         .strip_prefix('"')
         .and_then(|rest| rest.strip_suffix('"'));
-    let mut name = inner.map_or_else(
-        || spelled.to_ascii_lowercase(),
-        |inner| inner.replace("\"\"", "\""),
-    );
+    let inner = inner.map(|inner| inner.replace("\"\"", "\""));
+    let mut name = match inner {
+        Some(inner) if has_escapes => without_unicode_escapes(&inner),
+        Some(inner) => inner,
+        None => spelled.to_ascii_lowercase(),
+    };
     name.truncate(name.floor_char_boundary(LONGEST_NAME));
     name
 }
@@ -89,6 +100,9 @@ mod tests {
         assert_eq!(fold("Orders"), "orders");
         assert_eq!(fold("\"Or\"\"ders\""), "Or\"ders");
         assert_eq!(fold(&"ä".repeat(40)), "ä".repeat(31));
+        assert_eq!(fold("U&\"d\\0061t\\+000061\""), "data");
+        assert_eq!(fold("u&\"D\"\"\\\\\""), "D\"\\");
+        assert_eq!(fold("u"), "u");
     }
 
     #[test]

@@ -201,6 +201,15 @@ fn table_of_stagelink_is_changed_by_no_file() {
         "CREATE VIEW deploys AS SELECT * FROM stagelink_deploys",
         "GRANT ALL ON refinery_schema_history TO PUBLIC",
         "SELECT setval('public.stagelink_deploys_id_seq', 1)",
+        "SELECT setval('public.\"stagelink_deploys_id_seq\"', 1)",
+        "SELECT setval(' stagelink_deploys_id_seq', 1)",
+        "SELECT setval(E'\\x73tagelink_deploys_id_seq', 1)",
+        "SELECT setval(U&'\\0073tagelink_deploys_id_seq', 1)",
+        "SELECT setval($$stagelink_deploys_id_seq$$, 1)",
+        "SELECT setval('stagelink_' \n 'deploys_id_seq', 1)",
+        "DELETE FROM U&\"stagelink\\005fdeploys\"",
+        "DROP TABLE u&\"\\+000073tagelink_schema_snapshot\"",
+        "ALTER TABLE public.U&\"refinery_schema_histor\\0079\" ADD COLUMN c int",
     ] {
         for facts in [shop(), TargetFacts::unknown()] {
             let judged = last(sql, &facts);
@@ -208,6 +217,14 @@ fn table_of_stagelink_is_changed_by_no_file() {
             assert!(rules_of(&judged).contains(&"own-table"), "{sql}");
         }
     }
+    // Another character than the backslash begins the escapes.
+    let other = "DELETE FROM U&\"stagelink!005fdeploys\" UESCAPE '!'";
+    let judged = last(other, &shop());
+    assert!(judged.class >= Ask, "{judged:?}");
+    assert!(
+        rules_of(&judged).contains(&"unknown-statement"),
+        "{judged:?}"
+    );
     let reads = "SELECT version FROM refinery_schema_history";
     let judged = last(reads, &TargetFacts::unknown());
     assert_eq!(judged.class, Before);

@@ -1,0 +1,199 @@
+//! Values that a column's type takes as an `INSERT` assigns them: the server looks at a default's length
+//! and size then, and not as the default is set.
+
+use squawk_syntax::{SyntaxKind, SyntaxNode};
+
+use super::column_type::ColumnType;
+use super::query;
+use super::syntax::{has_token, is_type};
+
+/// Returns whether a type, as a statement spells it or as `format_type` prints it, takes the value of an
+/// expression. What is not known to be taken is not. Whether the type is a domain is another question.
+pub(super) fn takes(spelled: &str, value: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let column_type = ColumnType::parse(spelled);
+    let to = Target {
+        spelled,
+        column_type: &column_type,
+    };
+    let text = value.text().to_string();
+    let text = text.trim();
+    match value.kind() {
+        K::PAREN_EXPR => {
+            let mut parts = value.children();
+            parts.next().is_some_and(|one| takes(spelled, &one)) && parts.next().is_none()
+        }
+        K::LITERAL if has_token(value, K::NULL_KW) => true,
+        K::LITERAL if has_token(value, K::TRUE_KW) || has_token(value, K::FALSE_KW) => {
+            to.name() == "boolean" || to.takes_text_of(5)
+        }
+        K::LITERAL if text.contains('\'') || text.starts_with('$') => to.takes_string(text),
+        K::LITERAL | K::PREFIX_EXPR => Number::parse(text).is_some_and(|one| to.takes_number(one)),
+        K::CAST_EXPR => to.takes_cast(value),
+        K::CALL_EXPR => query::function_name(value).is_some_and(|name| to.takes_result(&name)),
+        _ => to.takes_keyword(&text.to_ascii_lowercase()),
+    }
+}
+
+/// A column's type.
+struct Target<'a> {
+    spelled: &'a str,
+    column_type: &'a ColumnType,
+}
+
+impl Target<'_> {
+    fn name(&self) -> &str {
+        &self.column_type.name
+    }
+
+    /// Returns whether values may be too long or too large for the type. The precision of a time only
+    /// rounds.
+    fn is_limited(&self) -> bool {
+        let of_one = matches!(self.name(), "character" | "bit");
+        (self.spelled.contains('(') && !is_of_time(self.name())) || of_one
+    }
+
+    /// Returns whether each text of this length is one of the type.
+    fn takes_text_of(&self, length: usize) -> bool {
+        match (self.name(), self.column_type.first_modifier()) {
+            ("text" | "character varying", None) => !self.is_limited(),
+            ("character" | "character varying", Some(most)) => {
+                usize::try_from(most).is_ok_and(|most| length <= most)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns whether a constant text is one of the type. The server reads it as a value of the type when
+    /// the default is set, so that only its length is looked at later.
+    fn takes_string(&self, text: &str) -> bool {
+        if !self.is_limited() {
+            return true;
+        }
+        let inner = text.strip_prefix('\'').and_then(|it| it.strip_suffix('\''));
+        let Some(inner) = inner else {
+            // E'…', U&'…', $$…$$, or with a collation.
+            return false;
+        };
+        let inner = inner.replace("''", "'");
+        match self.name() {
+            "numeric" => Number::parse(&inner).is_some_and(|one| self.takes_number(one)),
+            _ => self.takes_text_of(inner.chars().count()),
+        }
+    }
+
+    fn takes_number(&self, number: Number) -> bool {
+        match self.name() {
+            "smallint" => number.is_below(15),
+            "integer" => number.is_below(31),
+            "bigint" => number.is_below(63),
+            "real" | "double precision" => true,
+            "numeric" => match self.column_type.modifiers() {
+                [] => !self.is_limited(),
+                [precision, scale] => number.fits(*precision, *scale),
+                _ => false,
+            },
+            _ => self.takes_text_of(number.length),
+        }
+    }
+
+    /// Returns whether `'…'::type` of this type, or of one whose values are those of this one, is taken.
+    fn takes_cast(&self, cast: &SyntaxNode) -> bool {
+        let parts: Vec<SyntaxNode> = cast.children().collect();
+        let Some(type_node) = parts.iter().find(|one| is_type(one.kind())) else {
+            return false;
+        };
+        let spelled = type_node.text().to_string();
+        let from = ColumnType::parse(&spelled);
+        let is_empty_array =
+            |one: &SyntaxNode| one.kind() == SyntaxKind::ARRAY_EXPR && one.children().count() == 0;
+        let mut values = parts.iter().filter(|one| !is_type(one.kind()));
+        values.next().is_some_and(|one| {
+            is_empty_array(one) || (one.kind() == SyntaxKind::LITERAL && takes(&spelled, one))
+        }) && from.widens_to(self.column_type)
+    }
+
+    /// Returns whether the result of a function of Postgres, or of its extensions, is taken.
+    fn takes_result(&self, function: &str) -> bool {
+        let name = self.name();
+        match function.strip_prefix("pg_catalog.").unwrap_or(function) {
+            "nextval" => matches!(name, "bigint" | "integer" | "smallint"),
+            "gen_random_uuid" | "uuid_generate_v1" | "uuid_generate_v1mc" | "uuid_generate_v4"
+            | "uuidv4" | "uuidv7" => name == "uuid" || self.takes_text_of(36),
+            "now" | "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => {
+                is_of_time(name)
+            }
+            "random" => matches!(name, "double precision" | "real"),
+            "gen_random_bytes" => name == "bytea",
+            "current_setting" | "concat" | "md5" | "lower" | "upper" => {
+                name == "text" && !self.is_limited()
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns whether a value that is spelled without parentheses is taken, such as `CURRENT_DATE`.
+    fn takes_keyword(&self, keyword: &str) -> bool {
+        let keyword = keyword.split('(').next().unwrap_or(keyword).trim();
+        match keyword {
+            "current_date" | "current_timestamp" | "localtimestamp" | "current_time"
+            | "localtime" => is_of_time(self.name()),
+            "current_user" | "session_user" | "user" | "current_role" => {
+                self.name() == "name" || (self.name() == "text" && !self.is_limited())
+            }
+            _ => false,
+        }
+    }
+}
+
+fn is_of_time(name: &str) -> bool {
+    let starts = ["date", "time", "interval"];
+    starts.iter().any(|start| name.starts_with(start))
+}
+
+/// A number that is spelled in decimal digits, by what decides whether a type has room for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Number {
+    /// The digits before the point, as a number.
+    whole: u128,
+    /// The number of digits after the point.
+    decimals: usize,
+    /// The number of characters.
+    length: usize,
+}
+
+impl Number {
+    fn parse(text: &str) -> Option<Self> {
+        let text: String = text.split_whitespace().collect();
+        let digits = text.strip_prefix(['-', '+']).unwrap_or(&text);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+        let is_decimal = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_decimal(whole) || !is_decimal(fraction) || digits.len() > 30 || digits == "." {
+            return None;
+        }
+        Some(Self {
+            whole: match whole {
+                "" => 0,
+                whole => whole.parse().ok()?,
+            },
+            decimals: fraction.len(),
+            length: text.len(),
+        })
+    }
+
+    /// Returns whether the number is below two to this power, also after it was rounded.
+    fn is_below(self, power: u32) -> bool {
+        let rounded = self.whole + u128::from(self.decimals > 0);
+        rounded < 1 << power
+    }
+
+    /// Returns whether `numeric` of this precision and scale has room for it, also after it was rounded.
+    fn fits(self, precision: i64, scale: i64) -> bool {
+        let (Ok(before), Ok(after)) = (u32::try_from(precision - scale), usize::try_from(scale))
+        else {
+            return false;
+        };
+        let rounded = self.whole + u128::from(self.decimals > after);
+        10_u128.checked_pow(before).is_none_or(|end| rounded < end)
+    }
+}
