@@ -8,7 +8,32 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{ROWS, Shop};
 
 /// The statements, a query that breaks, and the oldest major version that knows them.
-const CASES: [(&str, &str, u32); 49] = [
+const CASES: [(&str, &str, u32); 54] = [
+    (
+        "ALTER TABLE big ALTER COLUMN n SET DEFAULT 100000000",
+        "INSERT INTO big (a, b, v, nn) VALUES ('x', 7000001, 'v', 'new')",
+        15,
+    ),
+    (
+        "ALTER TABLE big ALTER COLUMN small_id SET DEFAULT 1 / 0",
+        "INSERT INTO big (a, b, v, nn) VALUES ('x', 7000001, 'v', 'new')",
+        15,
+    ),
+    (
+        "ALTER TABLE coins ALTER COLUMN note SET DEFAULT 'abcd'",
+        "INSERT INTO coins (id, code) VALUES (1000, 'new')",
+        15,
+    ),
+    (
+        "ALTER TABLE other ADD COLUMN c int DEFAULT 0 CHECK (c > 0)",
+        "INSERT INTO other (id) VALUES (1)",
+        15,
+    ),
+    (
+        "ALTER TABLE other ADD COLUMN c int CHECK (c IS NOT NULL)",
+        "INSERT INTO other (id) VALUES (1)",
+        15,
+    ),
     (
         "CREATE TABLE ahead.tiny (name text)",
         "SELECT count(*) FROM tiny",

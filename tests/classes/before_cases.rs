@@ -6,7 +6,14 @@ use crate::evidence::{foretold, look, look_before, of_ddl};
 use crate::shop::{CODE_OF_BEFORE, ROWS, Shop};
 
 /// The statements, with the oldest major version that knows them.
-const CASES: [(&str, u32); 63] = [
+const CASES: [(&str, u32); 67] = [
+    ("ALTER TABLE big ALTER COLUMN n SET DEFAULT 99999999.99", 15),
+    ("ALTER TABLE big ALTER COLUMN x SET DEFAULT 'x'", 15),
+    ("ALTER TABLE coins ALTER COLUMN note SET DEFAULT 'abc'", 15),
+    (
+        "ALTER TABLE other ADD COLUMN c int DEFAULT 1 CHECK (c IN (1, 2) AND c < 9)",
+        15,
+    ),
     // The foreign keys of the column are made anew, and no row is read.
     ("ALTER TABLE coins ALTER COLUMN code TYPE varchar(200)", 15),
     ("ALTER TABLE spent ALTER COLUMN code TYPE text", 15),

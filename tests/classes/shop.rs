@@ -137,7 +137,7 @@ CREATE TABLE watched (id bigint PRIMARY KEY, a text);
 INSERT INTO watched VALUES (1, 'x');
 CREATE TRIGGER watch BEFORE UPDATE ON watched FOR EACH ROW EXECUTE FUNCTION touch();
 CREATE SEQUENCE free_numbers;
-CREATE TABLE coins (id int PRIMARY KEY, code varchar(100) UNIQUE);
+CREATE TABLE coins (id int PRIMARY KEY, code varchar(100) UNIQUE, note varchar(3));
 INSERT INTO coins VALUES (1, 'a');
 CREATE TABLE spent (id int, coin int REFERENCES coins, code varchar(100) REFERENCES coins (code), other int);
 INSERT INTO spent SELECT n, 1, 'a' FROM generate_series(1, 100000) n;

@@ -15,7 +15,7 @@ pub struct DoctorOptions {
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Exits with 1 if there are warnings. A check that could not be made is no warning.
+    /// Exits with 1 if there are warnings, or checks that could not be made.
     #[arg(long)]
     pub strict: bool,
 

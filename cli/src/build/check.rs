@@ -36,6 +36,14 @@ pub enum CheckOutcome {
 impl fmt::Display for CheckOutcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            // It has no database here, and so may do no more.
+            Self::Answered { status, elapsed } if *status >= 500 => {
+                write!(
+                    f,
+                    "starts, and answers {status} without a database ({} ms)",
+                    elapsed.as_millis()
+                )
+            }
             Self::Answered { status, elapsed } => {
                 write!(
                     f,

@@ -26,8 +26,8 @@ use crate::stage_database::settings_of;
 use crate::stage_name;
 use crate::status::request::site_source;
 
-/// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 for
-/// warnings with `--strict`, 2 for errors, also of the command's own arguments and settings.
+/// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 with
+/// `--strict` for warnings and for what was not checked, 2 for errors, also of the command's own arguments and settings.
 pub async fn run(options: DoctorOptions) -> ExitCode {
     let printed = match doctor(&options).await {
         Ok(report) => print(&report, &options).map(|()| code(&report, options.strict)),
@@ -51,7 +51,8 @@ const ERRORS: u8 = 2;
 const WARNINGS: u8 = 1;
 
 fn code(report: &DoctorReport, is_strict: bool) -> u8 {
-    match (report.count(Level::Error), report.count(Level::Warning)) {
+    let open = report.count(Level::Warning) + report.not_checked();
+    match (report.count(Level::Error), open) {
         (1.., _) => ERRORS,
         (0, 1..) if is_strict => WARNINGS,
         _ => 0,

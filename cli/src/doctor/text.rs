@@ -45,6 +45,14 @@ fn summary(report: &DoctorReport) -> String {
         report.not_checked(),
         report.sound()
     );
+    if report.not_checked() > 0 {
+        text.push_str(match errors {
+            0 => {
+                " (what was not checked is not sound; the exit code counts it with --strict alone)"
+            }
+            _ => " (what was not checked is not sound)",
+        });
+    }
     if errors + warnings > 0 {
         text.push_str(
             ". Each id has a section in docs/guides/troubleshooting.md, under \"What stagelink \
@@ -284,8 +292,9 @@ production  no database reached
 project
   ✓ sound: migration-files
 
-1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in
-docs/guides/troubleshooting.md, under \"What stagelink doctor finds\"";
+1 error, 1 warning, 2 not checked, 3 sound (what was not checked is not sound).
+Each id has a section in docs/guides/troubleshooting.md, under \"What stagelink
+doctor finds\"";
 
     const AT_120: &str = "\
 staging  notes on db.example:5432
@@ -301,8 +310,8 @@ production  no database reached
 project
   ✓ sound: migration-files
 
-1 error, 1 warning, 2 not checked, 3 sound. Each id has a section in docs/guides/troubleshooting.md, under \"What
-stagelink doctor finds\"";
+1 error, 1 warning, 2 not checked, 3 sound (what was not checked is not sound). Each id has a section in
+docs/guides/troubleshooting.md, under \"What stagelink doctor finds\"";
 
     #[test]
     fn advice_for_several_findings_is_given_once() {

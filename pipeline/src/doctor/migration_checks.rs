@@ -2,7 +2,7 @@
 
 use crate::doctor::verdict::{Finding, Level, Verdict};
 use crate::error::Error;
-use crate::migrations::{MigrationFolder, MigrationState};
+use crate::migrations::{MigrationFolder, MigrationState, name_stage};
 
 /// Judges the folder of migrations.
 pub(super) fn judge_files(folder: &Result<MigrationFolder, Error>) -> Verdict {
@@ -33,7 +33,11 @@ pub(super) fn judge_history(state: &MigrationState, stage: &str, options: &str) 
     let advice =
         format!("do as the message says; `stagelink migrate {stage}{options} --plan` says more");
     let problems = state.problems.iter();
-    let problems = problems.map(|problem| Finding::new(Level::Error, problem, &advice));
+    let named = format!("{stage}{options}");
+    let problems = problems.map(|problem| {
+        let problem = name_stage(problem, &named);
+        Finding::new(Level::Error, problem, &advice)
+    });
     let unknown = state.unknown.iter().map(|migration| {
         Finding::new(
             Level::Error,

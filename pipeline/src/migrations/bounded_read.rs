@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use stagelink::tokio_postgres::Client as DriverClient;
 use stagelink::{Client, Database};
 use tokio::time::timeout;
 
@@ -17,6 +18,37 @@ use crate::migrations::read_error::ReadError;
 pub(crate) async fn connect(database: &Database, what: &str) -> Result<Client, Error> {
     let client = database.client().await;
     client.map_err(|error| Error::with_source(ErrorKind::Database, what, error))
+}
+
+/// Reads in a transaction that can change nothing, and waits for the answers, [`ANSWER`] at most.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] when they do not come, or the server refuses a query.
+pub(crate) async fn read_only<T, E: Into<ReadError>>(
+    client: &Client,
+    what: &str,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, Error> {
+    answered(what, in_read_only(client, read)).await
+}
+
+/// Reads in a transaction that can change nothing. The session must have none open.
+///
+/// # Errors
+///
+/// Those of the read, and of the driver.
+pub(crate) async fn in_read_only<T, E: Into<ReadError>>(
+    client: &DriverClient,
+    read: impl Future<Output = Result<T, E>>,
+) -> Result<T, ReadError> {
+    client.batch_execute("BEGIN READ ONLY").await?;
+    let read = read.await;
+    // It also ends a transaction that has failed.
+    let ended = client.batch_execute("ROLLBACK").await;
+    let read = read.map_err(Into::<ReadError>::into)?;
+    ended?;
+    Ok(read)
 }
 
 /// Waits for the answers to a read, [`ANSWER`] at most.

@@ -36,6 +36,14 @@ impl fmt::Display for HistoryProblem {
     }
 }
 
+/// Returns advice with the name of the stage, for commands that can be copied.
+pub(crate) fn name_stage(advice: &str, stage: &str) -> String {
+    advice.replace(
+        "`stagelink migrate STAGE ",
+        &format!("`stagelink migrate {stage} "),
+    )
+}
+
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Comparison<'a> {

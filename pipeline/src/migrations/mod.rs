@@ -47,6 +47,7 @@ pub(crate) mod statement;
 mod version_type;
 mod widen;
 
+pub(crate) use self::comparison::name_stage;
 pub use self::comparison::{Disagreement, HistoryProblem};
 pub use self::enforcement::{Admission, DeployPhase, Enforcement};
 pub use self::event::{MigrationEvent, MigrationListener, OtherSession};

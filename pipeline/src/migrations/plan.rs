@@ -5,7 +5,7 @@ use stagelink::{Database, Stage};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::TargetFacts;
-use crate::migrations::comparison::{HistoryProblem, compare};
+use crate::migrations::comparison::{HistoryProblem, compare, name_stage};
 use crate::migrations::demands::Demands;
 use crate::migrations::enforcement::{Admission, Enforcement};
 use crate::migrations::file::MigrationFile;
@@ -102,7 +102,7 @@ impl MigrationPlan {
         let session = Session::open(database).await?;
         let what = "could not read the history of migrations";
         let history = session
-            .answered(what, History::read(&session.client))
+            .read_only(what, History::read(&session.client))
             .await?;
         let (applied, width) = match &history {
             Some(history) => (&*history.applied, history.version_type),
@@ -112,7 +112,7 @@ impl MigrationPlan {
             ),
         };
         let stage = session.stage;
-        let records = session.answered(what, records::read(&session.client));
+        let records = session.read_only(what, records::read(&session.client));
         let records = records.await?;
         let waiting = records.iter().flat_map(|record| &record.waiting);
         let waiting = waiting.copied().collect();
@@ -132,9 +132,9 @@ impl MigrationPlan {
         if !pending.is_empty() {
             let what = "could not look at the tables that are to be migrated";
             let client = &session.client;
-            facts = session.answered(what, TargetFacts::ask(client)).await?;
+            facts = session.read_only(what, TargetFacts::ask(client)).await?;
             let asked = Demands::ask(client, options.enforcement, !applied.is_empty());
-            demands = session.answered(what, asked).await?;
+            demands = session.read_only(what, asked).await?;
         }
         let files: Vec<_> = pending
             .iter()
@@ -295,9 +295,11 @@ impl MigrationPlan {
 
 /// Returns the error of files that stop a run before it begins.
 pub(super) fn disagreement(stage: Stage, problems: Vec<String>) -> Error {
+    let name = stage.to_string();
+    let problems = problems.iter().map(|problem| name_stage(problem, &name));
     Error::new(
         ErrorKind::Migration,
         format!("the migrations do not fit the database of stage {stage}, so nothing was applied"),
     )
-    .with_details(problems)
+    .with_details(problems.collect())
 }

@@ -59,7 +59,7 @@ pub(super) struct RecordFacts {
 pub async fn records(database: &Database) -> Result<Vec<MigrationRecord>, Error> {
     let what = "could not read the records of migrations";
     let client = bounded_read::connect(database, what).await?;
-    bounded_read::answered(what, read(&client)).await
+    bounded_read::read_only(&client, what, read(&client)).await
 }
 
 /// Reads the records through an open session.

@@ -156,11 +156,11 @@ impl MigrationPlan {
     ) -> Result<(TargetFacts, Demands), Error> {
         let what = "could not look at the tables that are to be migrated";
         let client = &session.client;
-        let facts = session.answered(what, TargetFacts::ask(client)).await?;
+        let facts = session.read_only(what, TargetFacts::ask(client)).await?;
         let demands = match self.demands {
             Demands::OfEmptyDatabase => {
                 let asked = Demands::ask(client, self.enforcement, has_history);
-                session.answered(what, asked).await?
+                session.read_only(what, asked).await?
             }
             demands => demands,
         };

@@ -10,6 +10,7 @@ use stagelink::{Database, DetachedClient, Stage};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
+use crate::migrations::bounded_read::in_read_only;
 use crate::migrations::read_error::ReadError;
 use crate::migrations::server_words::sqlstate;
 
@@ -208,6 +209,19 @@ impl Session {
         step: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Error> {
         answered(self.stage, what, step).await
+    }
+
+    /// Reads in a transaction that can change nothing, and waits as [`answered`](Self::answered) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`answered`](Self::answered).
+    pub(super) async fn read_only<T, E: Into<ReadError>>(
+        &self,
+        what: &str,
+        read: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, Error> {
+        self.answered(what, in_read_only(&self.client, read)).await
     }
 }
 

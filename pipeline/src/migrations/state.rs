@@ -5,7 +5,7 @@ use stagelink::tokio_postgres::Client;
 
 use crate::error::Error;
 use crate::migrations::bounded_read;
-use crate::migrations::comparison::{Disagreement, compare};
+use crate::migrations::comparison::{Disagreement, compare, name_stage};
 use crate::migrations::folder::MigrationFolder;
 use crate::migrations::history::{AppliedMigration, History};
 use crate::migrations::history_entry::HistoryEntry;
@@ -48,7 +48,13 @@ impl MigrationState {
     ) -> Result<Self, Error> {
         let what = "could not read the history of migrations";
         let client = bounded_read::connect(database, what).await?;
-        bounded_read::answered(what, Self::read_by(&client, folder)).await
+        let read = bounded_read::read_only(&client, what, Self::read_by(&client, folder));
+        let mut state = read.await?;
+        if let Ok(stage) = database.stage() {
+            let named = |problem: &String| name_stage(problem, stage.as_str());
+            state.problems = state.problems.iter().map(named).collect();
+        }
+        Ok(state)
     }
 
     /// Reads the history by a connection that the caller has.

@@ -43,7 +43,7 @@ impl RecordedMigration {
     ) -> Result<Vec<Self>, Error> {
         let what = "could not read the history of migrations";
         let client = bounded_read::connect(database, what).await?;
-        bounded_read::answered(what, Self::read_by(&client, folder)).await
+        bounded_read::read_only(&client, what, Self::read_by(&client, folder)).await
     }
 
     /// Reads the history by a connection, as [`read_all`](Self::read_all) does.

@@ -79,7 +79,7 @@ pub async fn deploy_records(database: &Database, limit: u32) -> Result<Vec<Deplo
     let failed = |error| Error::with_source(ErrorKind::Database, what, error);
     let stage = database.stage().map_err(failed)?;
     let client = bounded_read::connect(database, what).await?;
-    bounded_read::answered(what, read(&client, stage, limit)).await
+    bounded_read::read_only(&client, what, read(&client, stage, limit)).await
 }
 
 /// Reads the records of a stage as [`deploy_records`] does, and the time by the server's clock.
@@ -103,7 +103,7 @@ pub(crate) async fn records_and_time(
         let now = now.ok_or_else(|| ReadError::Unusable("the server told no time".to_owned()))?;
         Ok::<_, ReadError>((read(&client, stage, limit).await?, now))
     };
-    bounded_read::answered(what, read).await
+    bounded_read::read_only(&client, what, read).await
 }
 
 /// Reads the records of a stage through an open session, as [`deploy_records`] does.

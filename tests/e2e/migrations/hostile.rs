@@ -92,6 +92,18 @@ async fn files_with_odd_content_are_applied_as_they_are_judged_or_refused() {
             b"SET standard_conforming_strings = off; SELECT 'a\\' || ' ; DROP TABLE t; --';".to_vec(),
             Refused("line 1: a file is judged and run with standard_conforming_strings"),
         ),
+        (
+            "strings that a function lets end elsewhere",
+            b"SELECT set_config('standard_conforming_strings', 'off', false);\n\
+              CREATE TABLE a AS SELECT 'a\\' || ' ; DROP TABLE t; --' AS b;"
+                .to_vec(),
+            Refused("runs-code"),
+        ),
+        (
+            "quotes after a backslash",
+            b"SET backslash_quote = off; SELECT E'\\'; DROP TABLE t; --';".to_vec(),
+            Refused("unsafe use"),
+        ),
     ];
     for (what, content, end) in cases {
         let project = Project::new().await;
@@ -129,6 +141,16 @@ async fn strings_of_a_role_that_has_other_ones_end_where_they_were_judged_to_end
             "INSERT INTO a SELECT 'a\\' || ' ; DROP TABLE t; --';",
         ),
         (
+            "V4__d.sql",
+            "SELECT set_config('standard_conforming_strings', 'off', false);",
+        ),
+        (
+            "V5__e.sql",
+            &format!(
+                "{alone}CREATE TABLE IF NOT EXISTS e AS SELECT 'a\\' || ' ; DROP TABLE t; --' AS b;"
+            ),
+        ),
+        (
             "V3__c.sql",
             &format!(
                 "{alone}CREATE TABLE IF NOT EXISTS c AS SELECT 'a\\' || ' ; DROP TABLE t; --' AS b;"
@@ -140,10 +162,11 @@ async fn strings_of_a_role_that_has_other_ones_end_where_they_were_judged_to_end
     let role = project.database.role();
     let set = format!("ALTER ROLE {role} SET standard_conforming_strings = off");
     project.run(&set).await;
-    succeeds(&project, &["staging", "--yes"]).await;
+    let read = ["--override", "runs-code@V4", "--reason", "it sets a setting"];
+    succeeds(&project, &[&["staging", "--yes"], &read[..]].concat()).await;
     let rows = project
-        .rows("SELECT b FROM a UNION ALL SELECT b FROM c")
+        .rows("SELECT b FROM a UNION ALL SELECT b FROM c UNION ALL SELECT b FROM e")
         .await;
-    assert_eq!(rows, [r"a\ ; DROP TABLE t; --", r"a\ ; DROP TABLE t; --"]);
-    assert_eq!(project.tables().await, ["a", "c", "t"]);
+    assert_eq!(rows, [r"a\ ; DROP TABLE t; --"; 3]);
+    assert_eq!(project.tables().await, ["a", "c", "e", "t"]);
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::Context;
-use stagelink_tests::at;
+use stagelink_tests::{at, server};
 
 use super::{Project, branch};
 
@@ -135,6 +135,55 @@ async fn folder_that_cannot_be_used_leaves_what_is_applied() {
     std::fs::remove_dir_all(project.folder.path().join("migrations")).expect("the folder");
     let run = project.run(&["status", "--json"]).await;
     assert_eq!(run.code, Some(0), "{}", run.output);
+}
+
+#[tokio::test]
+async fn history_that_writes_as_it_is_read_writes_nothing() {
+    let project = Project::new().await;
+    project.mark().await;
+    project.write("migrations/V1__a.sql", "CREATE TABLE a ()");
+    let client = server().await.connect(&project.staging).await;
+    let client = client.expect("a session");
+    let view = "CREATE TABLE written (at timestamptz); \
+                CREATE FUNCTION f() RETURNS TABLE (version int4, name text, applied_on text, \
+                checksum text) LANGUAGE plpgsql AS $$ BEGIN INSERT INTO written VALUES (now()); \
+                RETURN; END $$; CREATE VIEW refinery_schema_history AS SELECT * FROM f()";
+    client.batch_execute(view).await.expect("a view");
+    for words in [
+        &["status", "staging", "--json"][..],
+        &["doctor", "staging", "--json"],
+        &["migrate", "staging", "--plan", "--json"],
+        &["migrate", "staging", "--yes", "--json"],
+    ] {
+        let run = project.run(words).await;
+        let text = run.output + &run.errors;
+        assert!(text.contains("read-only transaction"), "{words:?}: {text}");
+    }
+    let count = client.query_one("SELECT count(*) FROM written", &[]).await;
+    assert_eq!(count.expect("a row").get::<_, i64>(0), 0);
+}
+
+#[tokio::test]
+async fn advice_about_a_history_names_the_stage() {
+    let project = Project::new().await;
+    project.mark().await;
+    project.write("migrations/V1__a.sql", "CREATE TABLE a ()");
+    project
+        .run(&["migrate", "staging", "--yes"])
+        .await
+        .succeeds();
+    project.write("migrations/V1__a.sql", "CREATE TABLE a (b int)");
+    let advice = "`stagelink migrate staging --allow edited`";
+    for words in [
+        &["status", "staging", "--json"][..],
+        &["doctor", "staging", "--json"],
+        &["migrate", "staging", "--plan"],
+    ] {
+        let run = project.run(words).await;
+        let text = run.output + &run.errors;
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains(advice), "{words:?}: {text}");
+    }
 }
 
 #[tokio::test]
