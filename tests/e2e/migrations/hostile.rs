@@ -162,7 +162,12 @@ async fn strings_of_a_role_that_has_other_ones_end_where_they_were_judged_to_end
     let role = project.database.role();
     let set = format!("ALTER ROLE {role} SET standard_conforming_strings = off");
     project.run(&set).await;
-    let read = ["--override", "runs-code@V4", "--reason", "it sets a setting"];
+    let read = [
+        "--override",
+        "runs-code@V4",
+        "--reason",
+        "it sets a setting",
+    ];
     succeeds(&project, &[&["staging", "--yes"], &read[..]].concat()).await;
     let rows = project
         .rows("SELECT b FROM a UNION ALL SELECT b FROM c UNION ALL SELECT b FROM e")

@@ -8,6 +8,7 @@ mod column;
 mod column_type;
 mod constraint;
 mod create;
+mod created_code;
 mod data;
 mod default_value;
 mod domain;

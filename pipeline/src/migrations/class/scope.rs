@@ -1,9 +1,12 @@
 //! The database as a file's statements find it: the facts, and what earlier statements changed.
 
+mod added_columns;
+mod names;
 mod own_code;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::added_columns::AddedColumns;
 use self::own_code::CodeOfRun;
 pub(super) use self::own_code::Occasion;
 use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
@@ -13,10 +16,6 @@ use crate::migrations::statement::ObjectName;
 
 /// The schema of a session's temporary tables, which comes before those of the search path.
 const TEMPORARY: &str = "pg_temp";
-
-/// The schema of names without one after a change of the search path that cannot be followed. No
-/// schema has this name.
-const SOMEWHERE: &str = "";
 
 /// The names that a run's earlier statements created, dropped or renamed.
 #[derive(Debug)]
@@ -44,13 +43,7 @@ pub(super) struct Scope<'a> {
     gone: BTreeSet<ObjectName>,
     /// New names of objects that exist before the file, with their old ones.
     renamed: BTreeMap<ObjectName, ObjectName>,
-    /// The columns that the run added to tables that exist before, and whether the code that runs now,
-    /// which does not name them, writes a value into them.
-    added_columns: BTreeMap<(ObjectName, String), bool>,
-    /// The types of those columns, as they are spelled.
-    added_types: BTreeMap<(ObjectName, String), String>,
-    /// The columns of which a constraint, an index or another column of the run depends.
-    restricted_columns: BTreeSet<(ObjectName, String)>,
+    columns: AddedColumns,
     /// The tables that the run created and filled by a query: their size is not known.
     filled: BTreeSet<ObjectName>,
     pub(super) proofs: Proofs,
@@ -89,9 +82,7 @@ impl<'a> Scope<'a> {
             created_before: BTreeSet::new(),
             gone: BTreeSet::new(),
             renamed: BTreeMap::new(),
-            added_columns: BTreeMap::new(),
-            added_types: BTreeMap::new(),
-            restricted_columns: BTreeSet::new(),
+            columns: AddedColumns::default(),
             filled: BTreeSet::new(),
             proofs: Proofs::default(),
             code: CodeOfRun::default(),
@@ -105,7 +96,7 @@ impl<'a> Scope<'a> {
         self.reset_search_path();
         // Files that are judged without a database may belong to several runs.
         if !self.facts.is_known() {
-            self.added_columns.clear();
+            self.columns.clear();
         }
         let is_kept = |name: &ObjectName| name.schema.as_deref() != Some(TEMPORARY);
         let created = std::mem::take(&mut self.created).into_iter();
@@ -126,54 +117,6 @@ impl<'a> Scope<'a> {
     /// Returns whether a person has overridden the rule for the file.
     pub(super) fn is_overridden(&self, rule: &Rule) -> bool {
         self.overridden.contains(&rule.name)
-    }
-
-    /// Returns the name with its schema, and by its name before the file if that changed.
-    pub(super) fn resolve(&self, name: &ObjectName) -> ObjectName {
-        let name = self.full(name);
-        self.renamed.get(&name).cloned().unwrap_or(name)
-    }
-
-    /// Returns the name with the schema in which Postgres finds it. Each schema of the search path
-    /// may have it by the run or by the facts.
-    fn full(&self, name: &ObjectName) -> ObjectName {
-        if name.schema.is_some() {
-            return name.clone();
-        }
-        let temporary = ObjectName::in_schema(TEMPORARY, &name.name);
-        if self.created.contains(&temporary) {
-            return temporary;
-        }
-        let candidates = self.search_path.iter();
-        let mut candidates = candidates.map(|schema| ObjectName::in_schema(schema, &name.name));
-        let found = candidates.find(|one| {
-            self.created.contains(one)
-                || self.created_before.contains(one)
-                || self.renamed.contains_key(one)
-                || (!self.gone.contains(one)
-                    && (self.facts.relations.contains_key(one)
-                        || self.facts.routines.contains(one)))
-        });
-        found.unwrap_or_else(|| self.creation_name(name))
-    }
-
-    /// Returns the name of an index with the schema in which Postgres finds it.
-    pub(super) fn resolve_index(&self, index: &ObjectName) -> Option<ObjectName> {
-        self.facts.resolve_index(index, &self.search_path)
-    }
-
-    /// Returns the name with the schema in which Postgres creates it.
-    pub(super) fn creation_name(&self, name: &ObjectName) -> ObjectName {
-        match (&name.schema, self.search_path.first()) {
-            (Some(_), _) => name.clone(),
-            (None, Some(schema)) => ObjectName::in_schema(schema, &name.name),
-            (None, None) => ObjectName::in_schema("public", &name.name),
-        }
-    }
-
-    /// Returns whether the name has no schema, and those in which it is looked up are not known.
-    pub(super) fn is_unresolvable(&self, name: &ObjectName) -> bool {
-        self.full(name).schema.as_deref() == Some(SOMEWHERE) && !self.is_new(name)
     }
 
     /// Returns whether the database has a table, a view, a sequence or an index of that name, which
@@ -204,49 +147,6 @@ impl<'a> Scope<'a> {
     pub(super) fn fill(&mut self, name: &ObjectName) {
         let name = self.full(name);
         self.filled.insert(name);
-    }
-
-    /// Returns whether the code that runs now writes a value into a column, which it does not name: `None`
-    /// unless the run added the column.
-    pub(super) fn added_column(&self, table: &ObjectName, column: &str) -> Option<bool> {
-        let key = (self.resolve(table), column.to_owned());
-        self.added_columns.get(&key).copied()
-    }
-
-    /// Records a column that the run adds, or a default that such a column gets.
-    pub(super) fn add_column(&mut self, table: &ObjectName, column: &str, has_value: bool) {
-        let key = (self.resolve(table), column.to_owned());
-        self.added_columns.insert(key, has_value);
-    }
-
-    /// Records the type of a column that the run adds.
-    pub(super) fn set_added_type(&mut self, table: &ObjectName, column: &str, spelled: String) {
-        let key = (self.resolve(table), column.to_owned());
-        self.added_types.insert(key, spelled);
-    }
-
-    /// Returns the type of a column that the run adds.
-    pub(super) fn added_type(&self, table: &ObjectName, column: &str) -> Option<&String> {
-        let key = (self.resolve(table), column.to_owned());
-        self.added_types.get(&key)
-    }
-
-    /// Records that a value of a column may be refused, for what the run made of it.
-    pub(super) fn restrict(&mut self, table: &ObjectName, column: &str) {
-        let key = (self.resolve(table), column.to_owned());
-        self.restricted_columns.insert(key);
-    }
-
-    /// Returns whether a value of a column may be refused, for what the run made of it.
-    pub(super) fn is_restricted(&self, table: &ObjectName, column: &str) -> bool {
-        let key = (self.resolve(table), column.to_owned());
-        self.restricted_columns.contains(&key)
-    }
-
-    /// Forgets the columns that the run added to a table, of which one has another name or is gone.
-    pub(super) fn forget_columns(&mut self, table: &ObjectName) {
-        let table = self.resolve(table);
-        self.added_columns.retain(|(of, _), _| *of != table);
     }
 
     /// Returns whether the same file creates the function, and there is no other of its name.
@@ -288,19 +188,6 @@ impl<'a> Scope<'a> {
     pub(super) fn has_constraint_named(&self, table: &ObjectName, name: &str) -> bool {
         let facts = self.relation(table);
         facts.is_some_and(|facts| facts.constraint(name).is_some())
-    }
-
-    /// Records a schema, which comes into the search path if that lists it.
-    pub(super) fn create_schema(&mut self, name: &str) {
-        let listed = &self.facts.listed_schemas;
-        let is_in_path = |schema: &String| self.search_path.contains(schema) || schema == name;
-        if self.search_path == self.facts.search_path && listed.iter().any(|one| one == name) {
-            self.search_path = listed
-                .iter()
-                .filter(|one| is_in_path(one))
-                .cloned()
-                .collect();
-        }
     }
 
     /// Returns whether the same file dropped an object of that name before.
@@ -370,18 +257,6 @@ impl<'a> Scope<'a> {
         let known = known.filter(|(_, facts)| facts.has_constraints);
         let mut domains = known.map(|(domain, _)| domain).chain(&self.domains);
         domains.any(|domain| self.may_mean(name, domain))
-    }
-
-    /// Returns whether a name, with a schema or without, may mean an object.
-    fn may_mean(&self, name: &ObjectName, object: &ObjectName) -> bool {
-        object.name == name.name
-            && match &name.schema {
-                Some(_) => object.schema == name.schema,
-                None => self
-                    .search_path
-                    .iter()
-                    .any(|one| object.schema.as_ref() == Some(one)),
-            }
     }
 
     /// Returns whether the database or the run has a type of that name, which is no table's.
@@ -471,37 +346,6 @@ impl<'a> Scope<'a> {
         let before = self.renamed.remove(&from).unwrap_or_else(|| from.clone());
         self.dropped.insert(from);
         self.renamed.insert(to, before);
-    }
-
-    /// Records a search path. A schema of the role's own name is written as `"$user"`.
-    pub(super) fn set_search_path(&mut self, path: Vec<String>) {
-        let role = &self.facts.role;
-        let schema = |name: String| match &*name {
-            "$user" => role.clone(),
-            _ => name,
-        };
-        self.search_path = path.into_iter().map(schema).collect();
-    }
-
-    /// Puts a schema before the others, and returns the search path until now.
-    pub(super) fn enter_schema(&mut self, schema: String) -> Vec<String> {
-        let before = self.search_path.clone();
-        self.search_path.insert(0, schema);
-        before
-    }
-
-    /// Sets the search path back to that of before `enter_schema`.
-    pub(super) fn leave_schema(&mut self, before: Vec<String>) {
-        self.search_path = before;
-    }
-
-    /// Records a change of the search path that cannot be followed.
-    pub(super) fn lose_search_path(&mut self) {
-        self.search_path = vec![SOMEWHERE.to_owned()];
-    }
-
-    pub(super) fn reset_search_path(&mut self) {
-        self.search_path.clone_from(&self.facts.search_path);
     }
 
     /// Records that a constraint was validated.

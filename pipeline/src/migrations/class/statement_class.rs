@@ -11,7 +11,10 @@ use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::safe_files::SafeForm;
 use super::scope::Scope;
-use super::{Class, alter_table, create, data, drop, objects, other, own_code, own_table, squawk};
+use super::{
+    Class, alter_table, create, created_code, data, drop, objects, other, own_code, own_table,
+    squawk,
+};
 use crate::migrations::statement::{ObjectName, Statement, split_statements};
 
 /// The class of a statement, with the reasons and the locks.
@@ -136,7 +139,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         kind if data::is_query(kind) => data::apply(scope, &node),
         _ => other::apply(scope, &node),
     }
-    own_code::apply(scope, &node);
+    created_code::apply(scope, &node);
     if other::may_change_search_path(&node) {
         scope.lose_search_path();
     }

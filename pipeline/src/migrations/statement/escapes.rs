@@ -35,10 +35,8 @@ pub(crate) fn string_text(token: &str) -> Option<String> {
     if let Some(inner) = quoted(token) {
         return Some(inner);
     }
-    if token.starts_with('$') {
-        let tag = token.find('$').zip(token[1..].find('$'));
-        let (_, end) = tag?;
-        let tag = &token[..=end + 1];
+    if let Some(rest) = token.strip_prefix('$') {
+        let tag = &token[..=rest.find('$')? + 1];
         return token
             .strip_prefix(tag)?
             .strip_suffix(tag)
