@@ -27,17 +27,17 @@ async fn guestbook_keeps_its_promises_in_a_short_drill() {
     let url = dev.stage("staging")["url"].as_str().expect("a URL");
     let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
     let requests = "functions/guestbook/drill.toml";
-    let cases = ["rotate-credentials", "stall", "reset_peer"].map(|name| ["--fault", name]);
     let words = ["--for", "1s", "--requests", requests, &local];
-    let words = [&words[..], cases.as_flattened()].concat();
     let (code, report) = drill(root(), &words).await;
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(report["is_as_expected"], true);
     let cases = report["cases"].as_array().expect("cases");
-    let names: Vec<_> = cases.iter().map(|case| &case["fault"]).collect();
-    assert_eq!(names, ["rotate_credentials", "reset_peer", "stall"]);
+    assert_eq!(cases.len(), 15, "one for each fault");
     for case in cases {
-        assert_eq!(case["reads"]["failed"], 0, "{case}");
+        let most = u64::from(case["fault"] == "kill");
+        assert!(case["reads"]["failed"].as_u64() <= Some(most), "{case}");
+        assert_eq!(case["kept"]["lost"], 0, "{case}");
+        assert_eq!(case["kept"]["doubled"], 0, "{case}");
         assert_eq!(case["kept"]["once"], case["writes"]["sent"], "{case}");
     }
 
