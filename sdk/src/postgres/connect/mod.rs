@@ -9,6 +9,7 @@ pub(crate) mod server_auth;
 pub(in crate::postgres) mod server_hints;
 pub(in crate::postgres) mod socket;
 pub(crate) mod startup;
+mod strategy;
 pub(in crate::postgres) mod time_out;
 pub(crate) mod timings;
 pub(in crate::postgres) mod tls;
@@ -26,9 +27,8 @@ use tokio::time::{Instant, timeout};
 
 use crate::config::ServerSettings;
 use crate::credentials::{DatabaseUrl, Roots, TlsPolicy};
-use crate::error::{Error, ErrorKind, Phase};
+use crate::error::{Error, Phase};
 use crate::local_spans::{SpanPhase, open_span};
-use crate::meaning::Meaning;
 use crate::postgres::connect::cancel::CancelToken;
 use crate::postgres::connect::connector::{NewConnection, ServerInfo};
 use crate::postgres::connect::driver::{Driven, drive};
@@ -40,12 +40,12 @@ use crate::postgres::connect::startup::{
     AuthRequirements, EARLY_REPLY_TIMEOUT, Mechanism, Reports, ResponseAtStart, RewindStream,
     SaslMechanisms, SessionReset, Started, StartupError, StartupParams, session_params,
 };
+use crate::postgres::connect::strategy::{Fallback, Strategy};
 use crate::postgres::connect::time_out::timed_out;
 use crate::postgres::connect::timings::ConnectTimings;
-use crate::postgres::connect::tls::{Anchors, Certificate, HandshakeError, Peer, PublicKey};
+use crate::postgres::connect::tls::{Certificate, Peer, PublicKey};
 use crate::postgres::connect::verify::{CertificateCheck, ServerVerifier};
 use crate::postgres::protocol::ErrorResponse;
-use crate::postgres::sqlstate::{refused, unauthenticated, without_certificate};
 use crate::postgres::stage_mark::StageMark;
 use crate::stage::Stage;
 
@@ -68,45 +68,6 @@ pub(in crate::postgres) struct ConnectAttempt<'a> {
     pub(in crate::postgres) step_timeout: Duration,
     /// Length of the longest message that the server may send.
     pub(in crate::postgres) message_bytes: NonZeroUsize,
-}
-
-/// The options of one try. A fallback takes one of them away.
-struct Strategy<'a> {
-    direct_tls: bool,
-    early_scram: bool,
-    /// True if a query goes out with the last message of the authentication.
-    early_query: bool,
-    /// The trust anchors that the certificate has to lead to during the handshake.
-    anchors: Option<Anchors<'a>>,
-    /// The reason why an earlier try asks for these anchors, for the error of this one.
-    refusal: Option<String>,
-}
-
-impl Strategy<'_> {
-    /// Adds the reason why the certificate had to be verified to the error of a handshake.
-    fn explain(&self, error: HandshakeError) -> HandshakeError {
-        match (error, &self.refusal) {
-            (HandshakeError::Failed(error), Some(refusal))
-                if error.kind() == ErrorKind::ServerNotAuthenticated =>
-            {
-                Error::with_source(error.kind(), refusal.as_str(), error).into()
-            }
-            (error, _) => error,
-        }
-    }
-}
-
-/// The reason why a try failed, and with it what the next one leaves out.
-enum Fallback {
-    /// The server does not take a TLS handshake without an SSLRequest.
-    NoDirectTls,
-    /// The server did not accept an early SCRAM message. Holds the mechanisms that it offers, if
-    /// it named them; otherwise an early statement may be the reason too.
-    NoEarlyScram(Option<SaslMechanisms>),
-    /// The server's certificate has to be verified. Holds what is to be said where it does not.
-    VerifyCertificate(String),
-    /// The attempt failed.
-    Fail(Error),
 }
 
 impl<'a> ConnectAttempt<'a> {
@@ -368,7 +329,7 @@ impl<'a> ConnectAttempt<'a> {
         match stream.query_at_start(&query, self.step_timeout).await {
             Ok(ResponseAtStart::Row(row)) => Ok(Some(row)),
             Ok(ResponseAtStart::Refused | ResponseAtStart::Missing) => Ok(None),
-            Err(error) => Err(self.fallback(StartupError::Io(error))),
+            Err(error) => Err(Fallback::of(StartupError::Io(error), self.server, self.url)),
         }
     }
 
@@ -413,7 +374,7 @@ impl<'a> ConnectAttempt<'a> {
             options: self.url.options.as_deref(),
         };
         let started = startup::start(stream, params, requirements).await;
-        started.map_err(|error| self.fallback(error))
+        started.map_err(|error| Fallback::of(error, self.server, self.url))
     }
 
     /// Records what the login has shown about the server.
@@ -468,58 +429,12 @@ impl<'a> ConnectAttempt<'a> {
         name.map(String::as_str)
     }
 
-    fn fallback(&self, error: StartupError) -> Fallback {
-        match error {
-            StartupError::EarlyScramRejected(mechanisms) => Fallback::NoEarlyScram(mechanisms),
-            StartupError::CertificateNeeded(refusal) => Fallback::VerifyCertificate(refusal),
-            StartupError::ServerNotAuthenticated(error) => Fallback::Fail(error),
-            StartupError::ErrorResponse(response) => {
-                Fallback::Fail(refused(response, self.server, self.url))
-            }
-            StartupError::ScramFailed(error) => Fallback::Fail(unauthenticated(error, self.server)),
-            StartupError::Io(error) if tls::wants_client_certificate(&error) => {
-                Fallback::Fail(without_certificate(error, self.server, self.url))
-            }
-            StartupError::Io(error) => Fallback::Fail(startup_failed(
-                format!(
-                    "the connection to {} broke while the session started",
-                    self.server
-                ),
-                error,
-            )),
-            StartupError::Protocol(error) => Fallback::Fail(startup_failed(
-                format!("{} does not follow the Postgres protocol", self.server),
-                error,
-            )),
-        }
-    }
-
     /// Runs a step of the handshake within its time limit.
     async fn within<T>(&self, step: impl Future<Output = T>) -> Result<T, Error> {
         timeout(self.step_timeout, step).await.map_err(|_| {
             let what = format!("starting a session on {}", self.server);
             timed_out(Phase::Handshake, self.step_timeout, &what)
         })
-    }
-}
-
-fn startup_failed(message: String, source: std::io::Error) -> Error {
-    Error::with_source(ErrorKind::DatabaseUnreachable, message, source)
-        .with_meaning(Meaning::Suspect)
-}
-
-impl From<HandshakeError> for Fallback {
-    fn from(error: HandshakeError) -> Self {
-        match error {
-            HandshakeError::NoDirectTls => Self::NoDirectTls,
-            HandshakeError::Failed(error) => Self::Fail(error),
-        }
-    }
-}
-
-impl From<Error> for Fallback {
-    fn from(error: Error) -> Self {
-        Self::Fail(error)
     }
 }
 
