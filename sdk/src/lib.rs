@@ -44,6 +44,7 @@ pub use crate::config::Settings;
 pub use crate::config::SettingsBuilder;
 pub use crate::config::TlsLibrary;
 pub use crate::config::ensure_known_names;
+pub use crate::config::is_performance_variable;
 pub use crate::config::unknown_names;
 pub use crate::credentials::Credentials;
 pub use crate::credentials::DatabaseUrl;

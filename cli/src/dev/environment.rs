@@ -223,8 +223,8 @@ fn reason_to_leave_out(name: &str) -> Option<&'static str> {
     if reserved.contains(&name) || name.starts_with("AWS_LAMBDA_") {
         return Some("since AWS Lambda sets it");
     }
-    let of_this_crate = name.starts_with("STAGELINK_") && !OF_FUNCTIONS.contains(&name);
-    of_this_crate.then_some("since no function reads it")
+    let is_read = stagelink::is_performance_variable(name);
+    (name.starts_with("STAGELINK_") && !is_read).then_some("since no function reads it")
 }
 
 fn is_name(name: &str) -> bool {
@@ -248,20 +248,6 @@ fn line_number(text: &str, last: Option<&str>, end: &str) -> Option<usize> {
     let found = candidates.find(|(_, line)| line.trim().ends_with(end));
     found.map(|(number, _)| number + 1)
 }
-
-/// The variables of the SDK that say nothing of a database.
-const OF_FUNCTIONS: [&str; 10] = [
-    "STAGELINK_DIRECT_TLS",
-    "STAGELINK_EARLY_SCRAM",
-    "STAGELINK_POOL_SIZE",
-    "STAGELINK_IDLE_TIMEOUT_MS",
-    "STAGELINK_RESOLVE_TIMEOUT_MS",
-    "STAGELINK_CONNECT_TIMEOUT_MS",
-    "STAGELINK_WAIT_TIMEOUT_MS",
-    "STAGELINK_RETRY_TIMEOUT_MS",
-    "STAGELINK_MAX_MESSAGE_BYTES",
-    "STAGELINK_LOG_DETAIL",
-];
 
 #[cfg(test)]
 mod tests;

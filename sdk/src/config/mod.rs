@@ -32,7 +32,7 @@ pub(crate) use self::source::IgnoredSource;
 pub use self::builder::SettingsBuilder;
 pub use self::https::{HttpsSettings, TlsLibrary};
 pub use self::limits::Limits;
-pub use self::names::{ensure_known_names, unknown_names};
+pub use self::names::{ensure_known_names, is_performance_variable, unknown_names};
 pub use self::provider::{
     HerokuApp, HerokuSettings, NeonSettings, ProviderSettings, RenderSettings,
 };

@@ -70,6 +70,12 @@ const READ_ELSEWHERE: &[&str] = &[
     "STAGELINK_TEST_WITH_HOSTS",
 ];
 
+/// Returns whether a function may have a variable of this name whatever database it has: one of the SDK's
+/// for speed, sizes, time limits or the log.
+pub fn is_performance_variable(name: &str) -> bool {
+    OF_PERFORMANCE.contains(&name)
+}
+
 /// Returns whether the SDK reads a variable of exactly this name.
 pub(super) fn is_read(name: &str) -> bool {
     let mut read = OF_SAFETY
