@@ -166,32 +166,35 @@ impl Api {
         self.requests.load(Ordering::Relaxed)
     }
 
-    /// Sends a GET request for this path.
+    /// Sends a GET request for this path. `action` says for errors what is tried.
     pub(crate) async fn get(
         &self,
         path: &[&str],
         query: &[(&str, &str)],
+        action: &str,
     ) -> Result<Response, Error> {
-        self.send(Request {
+        let request = Request {
             path,
             query,
             ..Request::default()
-        })
-        .await
+        };
+        self.send(request, action).await
     }
 
     /// Sends a request and returns the response, of any status. A rate limit and a failure of the
     /// service are tried again a few times; but a request that creates something only after a rate
-    /// limit, since a failure does not say whether it is there.
+    /// limit, since a failure does not say whether it is there. `action` says for errors what is tried.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Unavailable`] when no whole response arrives.
-    pub(crate) async fn send(&self, request: Request<'_>) -> Result<Response, Error> {
+    pub(crate) async fn send(&self, request: Request<'_>, action: &str) -> Result<Response, Error> {
         let is_repeatable = request.method != Method::POST;
         let mut attempts = Attempts::new();
         loop {
-            let mut response = self.send_once(&request).await?;
+            let sent = self.send_once(&request).await;
+            let mut response =
+                sent.map_err(|error| error.context(format!("could not {action}")))?;
             response.attempts = attempts.number();
             let is_limited = response.status == StatusCode::TOO_MANY_REQUESTS;
             let is_tried_again = is_limited || (is_repeatable && response.may_pass());
@@ -281,9 +284,7 @@ impl Api {
         response: &Response,
         action: &str,
     ) -> Result<T, Error> {
-        if !response.status.is_success() {
-            return Err(self.refusal(response, action));
-        }
+        self.ensure_success(response, action)?;
         serde_json::from_slice(&response.body).map_err(|error| {
             // The parser's own message may quote the text.
             let (name, line, column) = (self.service.name, error.line(), error.column());
@@ -296,6 +297,25 @@ impl Api {
             )
             .context(format!("could not {action}"))
         })
+    }
+
+    /// Makes sure that the service has done what was asked for. A page for people is no answer of an API.
+    ///
+    /// # Errors
+    ///
+    /// The error of [`refusal`](Self::refusal), and [`ErrorKind::Refused`] for a page.
+    pub(crate) fn ensure_success(&self, response: &Response, action: &str) -> Result<(), Error> {
+        if !response.status.is_success() {
+            return Err(self.refusal(response, action));
+        }
+        if !response.is_page() {
+            return Ok(());
+        }
+        let message = format!(
+            "a web page came in place of the answer of {}'s API, as of a login that a proxy asks for",
+            self.service.name
+        );
+        Err(Error::new(ErrorKind::Refused, message).context(format!("could not {action}")))
     }
 
     /// The name of the variable that holds the token.
@@ -343,6 +363,16 @@ impl Response {
         if !self.status.is_success() && secrets.iter().any(|secret| text.contains(secret)) {
             self.body = Vec::new();
         }
+    }
+
+    fn is_page(&self) -> bool {
+        let of = self.headers.get(CONTENT_TYPE);
+        let of = of.and_then(|value| value.to_str().ok());
+        of.is_some_and(|text| {
+            text.trim_start()
+                .to_ascii_lowercase()
+                .starts_with("text/html")
+        })
     }
 
     /// Returns the message of an error response, where the body is an API's.

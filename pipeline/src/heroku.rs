@@ -54,7 +54,7 @@ impl Heroku {
                 header: Some((RANGE, range)),
                 ..Request::default()
             };
-            let response = self.api.send(request).await?;
+            let response = self.api.send(request, action).await?;
             couplings.extend(self.api.read::<Vec<Coupling>>(&response, action)?);
             match response.headers.get(NEXT_RANGE) {
                 Some(next) => range = next.clone(),
@@ -109,7 +109,8 @@ impl Heroku {
         action: &str,
     ) -> Result<Option<String>, Error> {
         for app in apps {
-            let response = self.api.get(&["apps", app, "config-vars"], &[]).await?;
+            let path = ["apps", app, "config-vars"];
+            let response = self.api.get(&path, &[], action).await?;
             match config_var_access(response.status) {
                 ConfigVarAccess::Denied => {}
                 ConfigVarAccess::Granted => return Ok(Some(self.app_name(app).await)),
@@ -125,7 +126,7 @@ impl Heroku {
         let id = self.pipeline_id(pipeline, &action).await?;
         let response = self
             .api
-            .get(&["pipelines", &id, "review-apps"], &[])
+            .get(&["pipelines", &id, "review-apps"], &[], &action)
             .await?;
         match response.status.is_success() {
             true => Ok(()),
@@ -136,7 +137,7 @@ impl Heroku {
     /// Returns an app's name, or its id where the name cannot be read.
     async fn app_name(&self, app: &str) -> String {
         let action = format!("read the name of the app {app}");
-        let found = match self.api.get(&["apps", app], &[]).await {
+        let found = match self.api.get(&["apps", app], &[], &action).await {
             Ok(response) => self.api.read::<Named>(&response, &action).ok(),
             Err(_) => None,
         };
@@ -144,7 +145,7 @@ impl Heroku {
     }
 
     async fn pipeline_id(&self, pipeline: &str, action: &str) -> Result<String, Error> {
-        let response = self.api.get(&["pipelines", pipeline], &[]).await?;
+        let response = self.api.get(&["pipelines", pipeline], &[], action).await?;
         let found: Reference = self.api.read(&response, action)?;
         Ok(found.id)
     }

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http_body::Frame;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::server::CloseConnection;
 
@@ -51,6 +51,13 @@ pub enum Failure {
         /// Value of the `Retry-After` header, if any.
         retry_after: Option<Duration>,
     },
+    /// An error status with these words in the API's error body.
+    Words {
+        /// The status.
+        status: u16,
+        /// The words.
+        words: &'static str,
+    },
     /// An error status with an error id of Heroku's, such as `two_factor`.
     HerokuError {
         /// The status.
@@ -60,6 +67,10 @@ pub enum Failure {
     },
     /// 502 with an HTML page, as a proxy in front of the API sends it.
     BadGateway,
+    /// 200 with an HTML page, as a proxy that asks for a login sends it.
+    LoginPage,
+    /// The response leads to a page for a login, as from a proxy.
+    Redirect,
     /// The request is accepted and gets no response.
     Hang,
     /// The connection is closed without a response.
@@ -87,6 +98,10 @@ pub enum Failure {
     EmptyObject,
     /// The response has its status and an HTML page, as from a proxy that asks for a login.
     HtmlPage,
+    /// The response is 204, without a body.
+    NoContent,
+    /// Each object of the JSON body is another one: it has another id, name, title and site.
+    OtherObject,
 }
 
 impl Fault {
@@ -194,7 +209,17 @@ impl Failure {
                 *response.status_mut() = error_status(status);
                 response
             }
+            Self::Words { status, words } => {
+                let mut response = Json(json!({"message": words})).into_response();
+                *response.status_mut() = error_status(status);
+                response
+            }
             Self::BadGateway => html_page(StatusCode::BAD_GATEWAY),
+            Self::LoginPage => html_page(StatusCode::OK),
+            Self::Redirect => {
+                let to = [(header::LOCATION, "/login")];
+                (StatusCode::FOUND, to).into_response()
+            }
             Self::Hang => std::future::pending().await,
             Self::Disconnect => close_connection(),
             Self::DisconnectAfterwards => {
@@ -234,6 +259,18 @@ impl Failure {
             Self::EmptyBody => replace_body(response.await, |_| (Body::empty(), None)).await,
             Self::EmptyObject => replace_body(response.await, |_| (Body::from("{}"), None)).await,
             Self::HtmlPage => html_page(response.await.status()),
+            Self::NoContent => {
+                let _ = response.await;
+                StatusCode::NO_CONTENT.into_response()
+            }
+            Self::OtherObject => {
+                replace_body(response.await, |body| {
+                    let mut json = serde_json::from_slice(&body).unwrap_or_default();
+                    make_another(&mut json);
+                    (Body::from(json.to_string()), None)
+                })
+                .await
+            }
         }
     }
 }
@@ -292,6 +329,22 @@ async fn replace_body(
             .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
     Response::from_parts(parts, body)
+}
+
+/// Makes another object of each in this JSON that has an id.
+fn make_another(json: &mut Value) {
+    match json {
+        Value::Array(list) => list.iter_mut().for_each(make_another),
+        Value::Object(object) => {
+            object.values_mut().for_each(make_another);
+            for name in ["id", "site_id", "name", "title"] {
+                if let Some(member) = object.get_mut(name).filter(|of| of.is_string()) {
+                    *member = json!("other");
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// A body that ends with an error after its data.

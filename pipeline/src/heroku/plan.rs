@@ -36,8 +36,8 @@ impl Heroku {
             )),
             ..Request::default()
         };
-        let response = self.api.send(request).await?;
         let action = format!("read the add-ons of the app {app}");
+        let response = self.api.send(request, &action).await?;
         Ok(AppAttachments {
             app: app.to_owned(),
             attachments: self.api.read(&response, &action)?,

@@ -12,6 +12,8 @@ pub(crate) struct Deploy {
     /// A text that is a segment of a path as it is.
     #[serde(deserialize_with = "id")]
     pub(crate) id: String,
+    /// The site that it belongs to.
+    pub(crate) site_id: Option<String>,
     pub(crate) state: Option<String>,
     pub(crate) context: Option<String>,
     pub(crate) branch: Option<String>,
@@ -35,7 +37,9 @@ pub(crate) struct Deploy {
     /// The SHA-256 of the functions' archives that Netlify does not have yet.
     pub(crate) required_functions: Option<Vec<String>>,
     /// The site's own address for the production context, else that of the branch.
+    #[serde(default, deserialize_with = "address")]
     pub(crate) ssl_url: Option<String>,
+    #[serde(default, deserialize_with = "address")]
     pub(crate) deploy_ssl_url: Option<String>,
     pub(crate) links: Option<DeployLinks>,
 }
@@ -43,6 +47,7 @@ pub(crate) struct Deploy {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(crate) struct DeployLinks {
+    #[serde(deserialize_with = "address")]
     permalink: Option<String>,
 }
 
@@ -53,6 +58,14 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
         true => Ok(id),
         false => Err(D::Error::custom("not the id of a deploy")),
     }
+}
+
+/// Reads an address, which commands show and visit. A text with other characters than a URL's is none.
+pub(super) fn address<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<String>, D::Error> {
+    let address = Option::<String>::deserialize(deserializer)?;
+    Ok(address.filter(|text| text.bytes().all(|byte| byte.is_ascii_graphic())))
 }
 
 /// Reads a member that is there, where null means false.
@@ -133,9 +146,9 @@ impl Site {
         let query = [("branch", branch), ("state", "ready"), ("per_page", &page)];
         let response = self
             .api
-            .get(&["sites", &self.id, "deploys"], &query)
+            .get(&["sites", &self.id, "deploys"], &query, &action)
             .await?;
-        let deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+        let deploys = self.read_deploys(&response, &action)?;
         let count = deploys.len();
         let mut own = deploys.into_iter().filter(|deploy| {
             deploy.branch.as_deref() == Some(branch) && deploy.is_of_branch_itself()

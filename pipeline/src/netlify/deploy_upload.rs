@@ -66,20 +66,21 @@ impl Site {
             let sent = self.api.send_once(&request).await;
             let retry_after = match &sent {
                 Ok(response) if !response.may_pass() => {
-                    return self.api.read(response, &action);
+                    return self.read_new_deploy(response, title, &action);
                 }
                 Ok(response) => response.retry_after(),
                 Err(_) => None,
             };
             let number = attempts.number();
             let is_over = !attempts.pause(retry_after).await;
-            // It says nothing where Netlify cannot be asked now: the answer that is there says more.
-            let made = self.deploys_of_title(title).await.unwrap_or_default();
-            let mut made = made.into_iter().filter(|of| !before.contains(&of.id));
-            if let Some(deploy) = made.next() {
+            let made = self.deploys_of_title(title).await;
+            let is_known = made.is_ok();
+            let made = made.unwrap_or_default().into_iter();
+            if let Some(deploy) = { made }.find(|of| !before.contains(&of.id)) {
                 return Ok(deploy);
             }
-            if is_over {
+            // Where Netlify does not say whether there is one, another attempt may make a second.
+            if is_over || !is_known {
                 let mut response = sent.map_err(|error| error.context(could_not(&action)))?;
                 response.attempts = number;
                 return Err(self.api.refusal(&response, &action));
@@ -120,7 +121,7 @@ impl Site {
             .collect();
         let mut response = self.persist(request, &action).await?;
         response.hide(&secrets);
-        let mut declared: Deploy = self.api.read(&response, &action)?;
+        let mut declared = self.read_deploy(&response, deploy, &action)?;
         let limit = Instant::now() + self.pace.limit;
         // It compares the digests meanwhile.
         while is_async && matches!(declared.state(), "new" | "preparing" | "") {
@@ -209,10 +210,7 @@ impl Site {
             ..Request::default()
         };
         let response = self.persist(request, action).await?;
-        match response.status.is_success() {
-            true => Ok(()),
-            false => Err(self.api.refusal(&response, action)),
-        }
+        self.api.ensure_success(&response, action)
     }
 
     /// Sets the time within which a deploy has to be ready, in place of 20 minutes.

@@ -2,6 +2,7 @@
 //!
 //! Facts by Netlify's open-api (open-api.netlify.com) and what netlify-cli 27.10.2 sends, 2026-11.
 
+mod answers;
 mod context;
 #[allow(dead_code)]
 mod deploy;
@@ -71,7 +72,7 @@ impl Site {
         site_search::ensure_name(site)?;
         let api = Api::new(&NETLIFY, access)?;
         let action = format!("find the site {site}");
-        let response = api.get(&["sites", site], &[]).await?;
+        let response = api.get(&["sites", site], &[], &action).await?;
         let found: SiteJson = match response.status {
             // The API finds a site by its id; its name needs a search.
             StatusCode::NOT_FOUND => site_search::find(&api, site, &action)
@@ -79,6 +80,7 @@ impl Site {
                 .ok_or_else(|| api.refusal(&response, &action))?,
             _ => api.read(&response, &action)?,
         };
+        site_search::ensure_found(&found, site, &action)?;
         let account = found.account_slug.or(found.account_id).ok_or_else(|| {
             let message = format!("Netlify does not name the account of the site {site}");
             Error::new(ErrorKind::Refused, message)
@@ -140,7 +142,7 @@ impl Site {
         let action = format!("read the variables of the site {}", self.name);
         let query = [("site_id", self.id.as_str())];
         let path = ["accounts", &self.account, "env"];
-        let response = self.api.get(&path, &query).await?;
+        let response = self.api.get(&path, &query, &action).await?;
         self.read_variables(&response, &action)
     }
 
@@ -150,7 +152,7 @@ impl Site {
         let action = format!("read the variables of the account {}", self.account);
         let response = self
             .api
-            .get(&["accounts", &self.account, "env"], &[])
+            .get(&["accounts", &self.account, "env"], &[], &action)
             .await?;
         match response.status {
             StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => Ok(None),
@@ -175,7 +177,7 @@ impl Site {
         let mut attempts = Attempts::new();
         loop {
             let mut response = self
-                .send_change(Method::POST, &[], Some(body.clone()))
+                .send_change(Method::POST, &[], key, Some(body.clone()))
                 .await?;
             response.attempts = response.attempts.max(attempts.number());
             // A rate limit was waited for already.
@@ -191,11 +193,13 @@ impl Site {
 
     async fn has_variable(&self, key: &str) -> Result<bool, Error> {
         let path = ["accounts", &self.account, "env", key];
-        let response = self.api.get(&path, &[("site_id", &self.id)]).await?;
+        let action = format!("set {key}");
+        let query = [("site_id", self.id.as_str())];
+        let response = self.api.get(&path, &query, &action).await?;
         match response.status {
             StatusCode::NOT_FOUND => Ok(false),
             status if status.is_success() => Ok(true),
-            _ => Err(self.api.refusal(&response, &format!("set {key}"))),
+            _ => Err(self.api.refusal(&response, &action)),
         }
     }
 
@@ -225,7 +229,7 @@ impl Site {
     /// Netlify's was removed by the first attempt.
     pub(crate) async fn remove_value(&self, key: &str, id: &str) -> Result<(), Error> {
         let path = [key, "value", id];
-        let response = self.send_change(Method::DELETE, &path, None).await?;
+        let response = self.send_change(Method::DELETE, &path, key, None).await?;
         if response.status == StatusCode::NOT_FOUND && response.attempts > 1 {
             return Ok(());
         }
@@ -239,7 +243,7 @@ impl Site {
         key: &str,
         body: Option<Json>,
     ) -> Result<(), Error> {
-        let response = self.send_change(method, path, body).await?;
+        let response = self.send_change(method, path, key, body).await?;
         self.check_change(&response, key)
     }
 
@@ -247,6 +251,7 @@ impl Site {
         &self,
         method: Method,
         path: &[&str],
+        key: &str,
         body: Option<Json>,
     ) -> Result<Response, Error> {
         let request = Request {
@@ -256,12 +261,12 @@ impl Site {
             body,
             ..Request::default()
         };
-        self.api.send(request).await
+        self.api.send(request, &format!("set {key}")).await
     }
 
     fn check_change(&self, response: &Response, key: &str) -> Result<(), Error> {
         if response.status.is_success() {
-            return Ok(());
+            return self.api.ensure_success(response, &format!("set {key}"));
         }
         let message = response.error_message().unwrap_or_default().to_lowercase();
         if self.has_scopes && !response.status.is_server_error() && message.contains("scope") {
@@ -309,6 +314,7 @@ fn value_json(context: &DeployContext, value: &SecretString) -> Json {
 
 #[derive(Deserialize)]
 struct SiteJson {
+    #[serde(default, deserialize_with = "deploy::address")]
     ssl_url: Option<String>,
     id: String,
     name: Option<String>,

@@ -2,7 +2,6 @@
 
 use jiff::Timestamp;
 use reqwest::{Method, StatusCode};
-use serde::Deserialize;
 
 use crate::api::Request;
 use crate::error::{Error, ErrorKind};
@@ -18,8 +17,7 @@ impl Site {
     pub(crate) async fn read_published_deploy(&self) -> Result<Option<Deploy>, Error> {
         let action = format!("read the published deploy of the site {}", self.name);
         let response = self.persist(of_get(&["sites", &self.id]), &action).await?;
-        let site: PublishedJson = self.api.read(&response, &action)?;
-        Ok(site.published_deploy)
+        self.read_published(&response, &action)
     }
 
     /// Reads a deploy.
@@ -31,8 +29,7 @@ impl Site {
         let action = format!("read the deploy {id}");
         let path = ["sites", &self.id, "deploys", id];
         let response = self.persist(of_get(&path), &action).await?;
-        let deploy = self.api.read(&response, &action)?;
-        asked_for(deploy, id, &action)
+        self.read_deploy(&response, id, &action)
     }
 
     /// Reads a deploy; `None` where Netlify has it no longer.
@@ -46,10 +43,7 @@ impl Site {
         let response = self.persist(of_get(&path), &action).await?;
         match response.status {
             StatusCode::NOT_FOUND => Ok(None),
-            _ => {
-                let deploy = self.api.read(&response, &action)?;
-                asked_for(deploy, id, &action).map(Some)
-            }
+            _ => self.read_deploy(&response, id, &action).map(Some),
         }
     }
 
@@ -72,7 +66,7 @@ impl Site {
             ..Request::default()
         };
         let response = self.persist(request, &action).await?;
-        let mut deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+        let mut deploys = self.read_deploys(&response, &action)?;
         let moment = |text: &str| text.parse::<Timestamp>().ok();
         deploys.retain(|deploy| {
             let made = deploy.created_at.as_deref().and_then(moment);
@@ -118,7 +112,7 @@ impl Site {
                 ..Request::default()
             };
             let response = self.persist(request, &action).await?;
-            let deploys: Vec<Deploy> = self.api.read(&response, &action)?;
+            let deploys = self.read_deploys(&response, &action)?;
             let is_last = deploys.len() < PAGE;
             let of_title = deploys.into_iter();
             found.extend(of_title.filter(|deploy| deploy.title.as_deref() == Some(title)));
@@ -141,7 +135,7 @@ impl Site {
         let action = format!("publish the deploy {id}");
         let path = ["sites", &self.id, "deploys", id, "restore"];
         // Publishing the same deploy again changes nothing.
-        self.post(&path, &action).await
+        self.post(&path, id, &action).await
     }
 
     /// Publishes a ready deploy, and makes sure that the site's visitors see it. An answer does not say so:
@@ -186,13 +180,10 @@ impl Site {
             true => ("lock", format!("lock publishing at the deploy {id}")),
             false => ("unlock", format!("unlock publishing at the deploy {id}")),
         };
-        let deploy: Deploy = self.post(&["deploys", id, verb], &action).await?;
+        let deploy = self.post(&["deploys", id, verb], id, &action).await?;
         match deploy.locked.unwrap_or(false) == is_wanted {
             true => Ok(deploy),
-            false => Err(Error::new(
-                ErrorKind::Refused,
-                format!("could not {action}: Netlify took the request, and changed nothing"),
-            )),
+            false => Err(has_changed_nothing(&action)),
         }
     }
 
@@ -212,7 +203,12 @@ impl Site {
         match response.status {
             // The first attempt may have deleted it.
             StatusCode::NOT_FOUND => Ok(response.attempts > 1),
-            status if status.is_success() => Ok(true),
+            StatusCode::NO_CONTENT => Ok(true),
+            // Netlify answers 204, so this is of something before it.
+            status if status.is_success() => match self.find_deploy(id).await? {
+                None => Ok(true),
+                Some(_) => Err(has_changed_nothing(&action)),
+            },
             _ => Err(self.api.refusal(&response, &action)),
         }
     }
@@ -224,32 +220,26 @@ impl Site {
     /// [`ErrorKind::Refused`] where Netlify does not, as for one that is ready.
     pub(crate) async fn cancel_deploy(&self, id: &str) -> Result<Deploy, Error> {
         let action = format!("cancel the deploy {id}");
-        self.post(&["deploys", id, "cancel"], &action).await
+        self.post(&["deploys", id, "cancel"], id, &action).await
     }
 
-    async fn post(&self, path: &[&str], action: &str) -> Result<Deploy, Error> {
+    /// Sends a change of the deploy with this id.
+    async fn post(&self, path: &[&str], id: &str, action: &str) -> Result<Deploy, Error> {
         let request = Request {
             method: Method::POST,
             path,
             ..Request::default()
         };
         let response = self.persist(request, action).await?;
-        self.api.read(&response, action)
+        self.read_deploy(&response, id, action)
     }
 }
 
-/// Returns a deploy that was read, if it is the one that was asked for.
-fn asked_for(deploy: Deploy, id: &str, action: &str) -> Result<Deploy, Error> {
-    if deploy.id == id {
-        return Ok(deploy);
-    }
-    Err(Error::new(
+fn has_changed_nothing(action: &str) -> Error {
+    Error::new(
         ErrorKind::Refused,
-        format!(
-            "could not {action}: Netlify answered about the deploy {}",
-            deploy.id
-        ),
-    ))
+        format!("could not {action}: Netlify took the request, and changed nothing"),
+    )
 }
 
 fn of_get<'a>(path: &'a [&'a str]) -> Request<'a> {
@@ -257,13 +247,6 @@ fn of_get<'a>(path: &'a [&'a str]) -> Request<'a> {
         path,
         ..Request::default()
     }
-}
-
-/// An answer without the member is of something before Netlify, and says nothing of what is published.
-#[derive(Deserialize)]
-struct PublishedJson {
-    #[serde(deserialize_with = "Option::deserialize")]
-    published_deploy: Option<Deploy>,
 }
 
 const PAGE: usize = 100;

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use crate::api::Api;
 use crate::error::{Error, ErrorKind};
-use crate::netlify::SiteJson;
+use crate::netlify::{SiteJson, answers};
 
 /// Finds a site by its exact name among those whose names hold it, which may fill several pages.
 /// Other sites may be of any form.
@@ -24,7 +24,7 @@ pub(super) async fn find(api: &Api, site: &str, action: &str) -> Result<Option<S
             ("page", &page),
             ("per_page", &size),
         ];
-        let list = api.get(&["sites"], &query).await?;
+        let list = api.get(&["sites"], &query, action).await?;
         let list: Vec<Json> = api.read(&list, action)?;
         if let Some(found) = named(&list, site) {
             let found = SiteJson::deserialize(found);
@@ -51,6 +51,25 @@ pub(super) async fn find(api: &Api, site: &str, action: &str) -> Result<Option<S
 /// Returns the site of exactly this name.
 fn named<'a>(list: &'a [Json], site: &str) -> Option<&'a Json> {
     list.iter().find(|found| found["name"] == site)
+}
+
+/// Makes sure that an answer is about the site that was asked for, by its name or id. Netlify also finds a
+/// site by its domain, which no member of the answer has to repeat.
+///
+/// # Errors
+///
+/// [`ErrorKind::Refused`], with the site that was found.
+pub(super) fn ensure_found(found: &SiteJson, site: &str, action: &str) -> Result<(), Error> {
+    let is_named = |text: &str| text.eq_ignore_ascii_case(site);
+    let is_asked_for = is_named(&found.id) || found.name.as_deref().is_some_and(is_named);
+    match is_asked_for || site.contains('.') {
+        true => Ok(()),
+        false => {
+            let name = found.name.as_deref().unwrap_or(&found.id);
+            let name = stagelink::one_line(name);
+            Err(answers::is_about(action, &format!("the site {name}")))
+        }
+    }
 }
 
 /// Makes sure that a name may be sent and shown: a URL in its place may hold a password.

@@ -103,22 +103,3 @@ async fn older_deploy_is_published_again_and_an_unpublished_one_deleted() {
     assert!(error.contains("could not delete the deploy"), "{error}");
     assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
 }
-
-#[tokio::test]
-async fn answer_without_the_published_deploy_or_about_another_one_says_nothing() {
-    let (netlify, site) = site().await;
-    let one = ready(&site, "one").await;
-    let odd = Fault::new(Failure::EmptyObject).on("GET", "/api/v1/sites/*");
-    netlify.control().inject(odd.times(1));
-    let error = site.read_published_deploy().await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Refused, "{}", error.report());
-    assert_eq!(published(&site).await, Some(one.id));
-    let other = || Deploy {
-        id: "other".to_owned(),
-        ..Deploy::default()
-    };
-    let error = asked_for(other(), "one", "read the deploy one");
-    let text = error.unwrap_err().to_string();
-    assert!(text.contains("answered about the deploy other"), "{text}");
-    assert!(asked_for(other(), "other", "read it").is_ok());
-}
