@@ -171,9 +171,30 @@ async fn request_that_is_no_valid_self_check_is_the_handlers_and_unchanged() {
         "/",
         "/api/echo",
         "/.netlify/functions/echo/x",
+        "/.netlify/functions/echo/",
         "/.netlify/functions/guestbook",
+        "/.netlify/functions/Echo",
+        "/.netlify/functions/%65cho",
+        "/.netlify/functions/x/../echo",
+        "//.netlify/functions/echo",
     ] {
         invalid.push((path.to_owned(), valid.clone()));
+    }
+    // Longer than a header that is looked at, and signed.
+    let long = "n".repeat(3000);
+    let long = SelfCheckRequest::new("6748d2f0", "echo", &long, in_a_minute());
+    invalid.push((path.clone(), long.header(&key)));
+    // The parts of a valid one in another order, or in other letters, and two of them.
+    let (signed, signature) = valid.rsplit_once('.').expect("a signature");
+    for odd in [
+        format!("{signature}.{signed}"),
+        format!("V1{}", &valid[2..]),
+        format!("{valid}.{signature}"),
+        format!("{valid}, {valid}"),
+        format!("{signed}."),
+        signed.to_owned(),
+    ] {
+        invalid.push((path.clone(), odd));
     }
     invalid.push((path.clone(), String::new()));
     let before = fixture.log().lines().count();
@@ -224,7 +245,7 @@ async fn database_that_is_marked_as_another_stages_is_never_ok() {
     assert_eq!(report.stage, Some(Stage::STAGING));
     assert_eq!((&*report.database, report.mark), ("wrong-database", None));
     assert_eq!(report.server_version, None);
-    // The right mark, and then another one under an open connection.
+    // The right mark, and then another one under an open connection, which is not asked.
     mark(fixture.database.name(), "staging").await;
     let report = check(&fixture, &function, &key).await;
     assert_eq!(
@@ -234,8 +255,7 @@ async fn database_that_is_marked_as_another_stages_is_never_ok() {
     send(&fixture, &function, ("GET", "/api/guestbook"), None).await;
     mark(fixture.database.name(), "production").await;
     let report = check(&fixture, &function, &key).await;
-    let found = (&*report.database, report.mark);
-    assert_eq!(found, ("wrong-database", Some(Stage::PRODUCTION)));
+    assert_eq!((&*report.database, report.mark), ("wrong-database", None));
     function.shutdown().await;
 }
 
@@ -263,6 +283,27 @@ async fn self_check_leaves_no_connection_open() {
     for function in functions {
         function.shutdown().await;
     }
+}
+
+/// A warm instance has what its process got since its start. The next one has not.
+#[tokio::test]
+async fn credentials_that_only_a_warm_instance_has_are_not_ok() {
+    let (fixture, key) = fixture().await;
+    let function = fixture.function("guestbook").await;
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    assert!(
+        fixture
+            .heroku
+            .revoke_token(&fixture.variables["HEROKU_API_KEY"])
+    );
+    let report = check(&fixture, &function, &key).await;
+    assert_eq!(report.database, "provider-refused", "{}", fixture.log());
+    assert!(!report.is_retryable);
+    // Its requests go on.
+    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    function.shutdown().await;
 }
 
 #[tokio::test]

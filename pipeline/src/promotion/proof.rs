@@ -42,10 +42,13 @@ pub(crate) fn judge(
     if report.is_database_ok() {
         return Ok(());
     }
-    let reason = format!(
-        "cannot use the database of stage {stage} ({}): its log says why",
-        report.database
-    );
+    let kind = &*report.database;
+    let why = match kind {
+        "provider-refused" => "the service that knows it refuses the token of the deploy",
+        "database-refused" => "it refuses the password of the deploy",
+        _ => "its log says why",
+    };
+    let reason = format!("cannot use the database of stage {stage} ({kind}): {why}");
     Err(match report.is_retryable {
         true => Unproved::Passing(reason),
         false => Unproved::Final(reason),
@@ -157,7 +160,15 @@ mod tests {
         assert!(matches!(judged(&crowded), Err(Unproved::Passing(_))));
         let mut refused = report();
         refused.set_database_failure(ErrorKind::DatabaseRefused, false);
-        assert_final(&refused, "database-refused");
+        assert_final(
+            &refused,
+            "(database-refused): it refuses the password of the deploy",
+        );
+        refused.set_database_failure(ErrorKind::ProviderRefused, false);
+        assert_final(
+            &refused,
+            "(provider-refused): the service that knows it refuses the token",
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ mod request;
 mod run;
 
 use secrecy::ExposeSecret as _;
+use stagelink::Stage;
 use stagelink::self_check::SelfCheckKey;
 
 pub use self::report::{RollbackReport, RollbackSummary};
@@ -128,12 +129,7 @@ impl RollbackPlan {
         let address = address_of(&plan.target)?;
         listener(&PromotionEvent::Begins(Step::Test));
         let tested = plan.test(request, &address, listener).await;
-        tested.map_err(|error| {
-            let advice = "its credentials are those of its time, which may be revoked by now: go \
-                          forward in its place"
-                .to_owned();
-            error.and_details(vec![advice])
-        })?;
+        tested.map_err(|error| error.and_details(vec![plan.way_forward(request.stage)]))?;
         listener(&PromotionEvent::Done(
             Step::Test,
             &format!("passed at {address}"),
@@ -144,6 +140,19 @@ impl RollbackPlan {
     /// Returns the facts of the plan.
     pub fn summary(&self) -> &RollbackSummary {
         &self.summary
+    }
+
+    /// Returns how the code of a deploy gets live again that does not work any more.
+    fn way_forward(&self, stage: Stage) -> String {
+        let code = match &self.record.commit {
+            Some(commit) => format!("check out commit {commit}, and run"),
+            None => "check out its commit, and run".to_owned(),
+        };
+        format!(
+            "the deploy {} has the variables of its time, such as a token or a password that was revoked \
+             since. A new one gets those of now: {code} `stagelink deploy {stage}`",
+            self.target.id
+        )
     }
 
     async fn test(

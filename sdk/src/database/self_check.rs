@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tokio_postgres::SimpleQueryMessage;
 
-use crate::database::Database;
+use crate::database::{Database, State};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::{StageMark, version_and_settings_query};
 use crate::stage::Stage;
@@ -20,6 +20,25 @@ pub(crate) struct DatabaseAnswer {
 }
 
 impl Database {
+    /// Returns the database as a new process of the function would find it: by the variables alone,
+    /// whatever credentials and connections this process has got since its start.
+    pub(crate) fn of_cold_start(&self) -> Self {
+        let state = match &*self.state {
+            State::Ready { stage, pool } => match pool.of_cold_start() {
+                Ok(pool) => State::Ready {
+                    stage: *stage,
+                    pool,
+                },
+                Err(error) => State::Refused(error),
+            },
+            State::Refused(error) => State::Refused(error.clone()),
+        };
+        Self {
+            deadline: self.deadline,
+            ..Self::with_state(state)
+        }
+    }
+
     /// Asks the database for its version and mark, by a connection of the pool and within a time
     /// limit. It tries again as a [`read`](Self::read) does.
     ///

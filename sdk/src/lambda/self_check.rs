@@ -90,8 +90,10 @@ impl SelfChecks {
     /// Finishes a report, and the work that it took. `None` if the invocation has to be answered
     /// before.
     ///
-    /// The idle connections are closed: a deploy that is tested may get no request for long, and
-    /// each of its functions would hold a connection of the server's few until its instance ends.
+    /// The database is found as by a new process: an instance that was warm before a deploy was replaced
+    /// may have credentials that no later one gets. The idle connections are closed: a deploy that is
+    /// tested may get no request for long, and each of its functions would hold a connection of the
+    /// server's few until its instance ends.
     async fn finished(
         &self,
         report: SelfCheckReport,
@@ -100,18 +102,14 @@ impl SelfChecks {
     ) -> Option<SelfCheckReport> {
         let span = stage_span(&database);
         let filled = async {
+            close(&database, deadline).await;
+            let database = database.of_cold_start();
             let filled = self.filled(report, &database);
             let filled = match deadline {
                 None => Some(filled.await),
                 Some(deadline) => timeout_at(deadline.handler, filled).await.ok(),
             };
-            finish(&database, deadline).await;
-            match deadline {
-                None => database.close().await,
-                Some(deadline) => {
-                    timeout_at(deadline.tidying, database.close()).await.ok();
-                }
-            }
+            close(&database, deadline).await;
             filled
         };
         filled.instrument(span).await
@@ -148,6 +146,17 @@ impl SelfChecks {
             }
         }
         report
+    }
+}
+
+/// Ends a database's work, and closes its idle connections.
+async fn close(database: &Database, deadline: Option<Deadline>) {
+    finish(database, deadline).await;
+    match deadline {
+        None => database.close().await,
+        Some(deadline) => {
+            timeout_at(deadline.tidying, database.close()).await.ok();
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `stagelink rollback`: back to the deploy before, where it still works.
 
+use stagelink_tests::{CANARY, as_superuser, end_sessions, send, server};
+
 use super::{SITE, Shop};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -77,4 +79,82 @@ async fn rollback_names_a_deploy_that_netlify_has_no_longer_and_one_that_does_no
     assert_eq!(run.code, Some(1), "{}", run.errors);
     assert!(run.errors.contains("no longer"), "{}", run.errors);
     assert_eq!(shop.published().id, second.id);
+}
+
+/// Gives production's database another password, as a rotation of Heroku's does, and ends its sessions.
+async fn rotate_production(shop: &Shop) {
+    let (heroku, database) = (&shop.project.heroku, &shop.project.production);
+    let role = database.role();
+    let changed = format!("{CANARY}-rotated");
+    let end = end_sessions(role);
+    as_superuser(&format!(
+        "ALTER ROLE {role} PASSWORD '{changed}-{role}'; {end}"
+    ))
+    .await;
+    let url = format!("{}/apps/shop-production/addon-attachments", heroku.url());
+    let key = format!("Bearer {}", heroku.api_key());
+    let accept = "application/vnd.heroku+json; version=3";
+    let headers = [("authorization", &*key), ("accept", accept)];
+    let attachments = send("GET", &url, &headers, "").await.json();
+    let addon = attachments[0]["addon"]["name"].as_str().expect("an add-on");
+    let rotated = heroku.set_database_url(addon, &database.url().replace(CANARY, &changed));
+    rotated.expect("it is rotated");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_to_a_deploy_whose_credentials_are_revoked_is_refused_by_name() {
+    let shop = Shop::new().await;
+    let first = shop.published();
+    let commit = shop.git(&["rev-parse", "HEAD"]);
+    rotate_production(&shop).await;
+    // The site gets another token, and the credentials of now.
+    shop.set_up_stages().await;
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    let second = shop.published();
+    // The password alone: the deploy asks Heroku for the one of now.
+    let plan = shop.run(&["rollback", "--plan", "--json"]).await;
+    plan.succeeds();
+    assert_eq!(plan.json()["deploy"], serde_json::json!(first.id));
+    // Its token, too. Its instances, which are warm since the plan, still have the password of now.
+    let netlify = &shop.project.netlify;
+    let frozen = netlify.function_environment(&first.id).expect("variables");
+    let now = netlify.function_environment(&second.id).expect("variables");
+    assert_ne!(frozen["HEROKU_API_KEY"], now["HEROKU_API_KEY"]);
+    assert!(shop.project.heroku.revoke_token(&frozen["HEROKU_API_KEY"]));
+    for words in [["rollback", "--plan"], ["rollback", "--yes"]] {
+        let run = shop.run(&words).await;
+        assert_eq!(run.code, Some(1), "{}", run.output);
+        for part in [
+            "the deploy does not pass its test at",
+            "the function guestbook cannot use the database of stage production (provider-refused): \
+             the service that knows it refuses the token of the deploy",
+            &format!("the deploy {} has the variables of its time", first.id),
+            &format!("check out commit {commit}, and run `stagelink deploy production`"),
+        ] {
+            assert!(run.errors.contains(part), "{part}: {}", run.errors);
+        }
+        assert_eq!(
+            (shop.published().id, shop.is_locked()),
+            (second.id.clone(), false)
+        );
+        assert_eq!(shop.page().await, "<h1>two</h1>\n");
+    }
+    let rollbacks = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback'";
+    let records = as_superuser_of(&shop, rollbacks).await;
+    assert_eq!(records, 0, "nothing was begun");
+    // The way that it names.
+    shop.git(&["checkout", "--quiet", &commit]);
+    shop.build().await;
+    shop.deploy_to("production").await;
+    assert_eq!(shop.page().await, "<h1>one</h1>\n");
+}
+
+/// Reads a number from production's database, whose own password is another one by now.
+async fn as_superuser_of(shop: &Shop, sql: &str) -> i64 {
+    let client = server()
+        .await
+        .connect_as_superuser_to(&shop.project.production);
+    let row = client.await.expect("a superuser").query_one(sql, &[]).await;
+    row.expect("a row").get(0)
 }

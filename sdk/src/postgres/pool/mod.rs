@@ -50,6 +50,8 @@ use crate::stage::Stage;
 pub(crate) struct Pool {
     stage: Stage,
     provider: AnyProvider,
+    /// As they were at the start, for a pool of its own.
+    deploy_time: Option<Credentials>,
     limits: Limits,
     server: ServerSettings,
     /// Facts about servers, which outlive a generation.
@@ -78,6 +80,7 @@ impl Pool {
         let pool = Self {
             stage,
             provider,
+            deploy_time: deploy_time.clone(),
             limits,
             server,
             hints: ServerHints::of_process(),
@@ -93,6 +96,17 @@ impl Pool {
             pool.replace(Some(first));
         }
         Ok(pool)
+    }
+
+    /// Returns a pool that knows only what a process of the same function knows at its start.
+    pub(crate) fn of_cold_start(&self) -> Result<Self, Error> {
+        Self::new(
+            self.stage,
+            self.provider.clone(),
+            self.deploy_time.clone(),
+            self.limits.clone(),
+            self.server.clone(),
+        )
     }
 
     /// Lends a connection for an invocation's work, and waits for it until `deadline` at most.
