@@ -1,7 +1,10 @@
 //! A project whose functions answer with a text, without a crate of crates.io: a build of one takes a
 //! second.
 
+use std::path::Path;
+
 use crate::SmallProject;
+use crate::small_project::write;
 
 /// Makes a project with the functions `hello` and `other`, each of which answers with its own name and
 /// depends on the project's crate `runtime`. `files` come besides, or in their place.
@@ -11,25 +14,36 @@ use crate::SmallProject;
 /// When a file cannot be written.
 pub fn answer_project(files: &[(&str, &str)]) -> SmallProject {
     let project = SmallProject::with(&[
-        (
-            "Cargo.toml",
-            "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\", \"crates/*\"]\n",
-        ),
-        ("crates/runtime/Cargo.toml", &manifest("runtime", "")),
-        ("crates/runtime/src/lib.rs", RUNTIME),
         ("netlify.toml", "[build]\npublish = \"public\"\n"),
         ("public/index.html", "hello\n"),
     ]);
-    for name in ["hello", "other"] {
-        let dependency = "[dependencies]\nruntime = { path = \"../../crates/runtime\" }\n";
-        let folder = format!("functions/{name}");
-        project.write(&format!("{folder}/Cargo.toml"), &manifest(name, dependency));
-        project.write(&format!("{folder}/src/main.rs"), &answering(name));
-    }
+    write_answering_functions(project.root(), &["hello", "other"]);
     for (path, text) in files {
         project.write(path, text);
     }
     project
+}
+
+/// Writes a workspace into a folder, with functions of these names like those of [`answer_project`].
+///
+/// # Panics
+///
+/// When a file cannot be written.
+pub fn write_answering_functions(root: &Path, names: &[&str]) {
+    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"functions/*\", \"crates/*\"]\n";
+    write(root, "Cargo.toml", workspace);
+    write(root, "crates/runtime/Cargo.toml", &manifest("runtime", ""));
+    write(root, "crates/runtime/src/lib.rs", RUNTIME);
+    for name in names {
+        let dependency = "[dependencies]\nruntime = { path = \"../../crates/runtime\" }\n";
+        let folder = format!("functions/{name}");
+        write(
+            root,
+            &format!("{folder}/Cargo.toml"),
+            &manifest(name, dependency),
+        );
+        write(root, &format!("{folder}/src/main.rs"), &answering(name));
+    }
 }
 
 /// Returns the source of a function that answers with a text.

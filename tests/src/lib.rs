@@ -32,6 +32,7 @@ mod target;
 
 pub use crate::answer_project::answer_project;
 pub use crate::answer_project::answering;
+pub use crate::answer_project::write_answering_functions;
 pub use crate::canary::CANARY;
 pub use crate::canary::Record;
 pub use crate::client::Answer;

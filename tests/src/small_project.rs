@@ -73,7 +73,7 @@ pub fn write_small_function(root: &Path) {
     }
 }
 
-fn write(root: &Path, path: &str, text: &str) {
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().expect("a parent")).expect("the folder can be made");
     std::fs::write(path, text).expect("the file can be written");

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use super::Shop;
+use stagelink_local::netlify_api::Context;
+use stagelink_tests::{answering, write_answering_functions};
+
+use super::{NETLIFY_TOML, Shop};
 
 /// Removes what this machine has built, as on another machine.
 fn forget_programs(shop: &Shop) {
@@ -73,4 +76,83 @@ async fn programs_of_no_commit_are_promoted_where_they_were_built_alone() {
         run.errors
     );
     ensure_unchanged(&shop, &before).await;
+}
+
+/// Gives the project a function whose source is built, in place of those that are only deployed. It runs on
+/// a schedule, so its archive's digest proves it, and no self-check.
+async fn deploy_from_source(shop: &Shop) -> String {
+    let root = shop.project.folder.path();
+    fs::remove_dir_all(root.join("functions")).expect("the functions");
+    write_answering_functions(root, &["hello"]);
+    let schedule = format!("{NETLIFY_TOML}\n[functions.hello]\nschedule = \"@daily\"\n");
+    shop.project.write("netlify.toml", &schedule);
+    let settings = fs::read_to_string(root.join("stagelink.toml")).expect("settings");
+    let of_page = settings.replace("/api/guestbook", "/");
+    assert_ne!(of_page, settings);
+    shop.project.write("stagelink.toml", &of_page);
+    let ignored = "dist\ntarget\n.netlify\n.config\n.cache\n.cargo\n";
+    shop.project.write(".gitignore", ignored);
+    // It writes Cargo.lock.
+    forget_programs(shop);
+    shop.run(&["build"]).await.succeeds();
+    shop.commit("from source");
+    let run = shop.run(&["deploy", "staging", "--yes", "--json"]).await;
+    run.succeeds();
+    let json = run.json();
+    json["artifact"].as_str().expect("a digest").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_no_machine_has_are_built_anew_from_the_commit() {
+    let shop = Shop::new().await;
+    let artifact = deploy_from_source(&shop).await;
+    let commit = shop.git(&["rev-parse", "HEAD"]);
+    shop.project.netlify.set_forgets_functions(true);
+    forget_programs(&shop);
+    // What is not committed, and the commits since, are no part of the artifact.
+    let main = "functions/hello/src/main.rs";
+    shop.project.write(main, &answering("later"));
+    shop.commit("later");
+    shop.project.write(main, "not a program");
+
+    let run = shop.promote().await;
+    run.succeeds();
+    let built = format!("building {} anew", &commit[..12]);
+    assert!(run.errors.contains(&built), "{}", run.errors);
+    let live = shop.published();
+    assert_eq!(Shop::artifact_of(&live), artifact);
+    let staging = Context::Branch("staging".to_owned());
+    let mut deploys = shop.project.netlify.deploys().into_iter();
+    let staging = deploys.rfind(|deploy| deploy.context == staging);
+    assert_eq!(live.functions, staging.expect("a deploy").functions);
+    let trees = shop.git(&["worktree", "list", "--porcelain"]);
+    assert_eq!(trees.matches("worktree ").count(), 1, "{trees}");
+
+    // A commit whose build gives another program than the one that was deployed.
+    shop.project.write(main, &answering("other"));
+    shop.run(&["build"]).await.succeeds();
+    shop.project.write(main, &answering("changed since"));
+    let commit = shop.commit("changed since");
+    shop.deploy_to("staging").await;
+    forget_programs(&shop);
+    let page = shop.page().await;
+    let run = shop.promote().await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    for part in [
+        &*format!("built anew from commit {commit}, the programs of hello are other ones"),
+        "promote from the machine that built them, or deploy to the source stage again",
+    ] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    assert_eq!((shop.published().id, shop.is_locked()), (live.id, false));
+    assert_eq!(
+        (shop.page().await, shop.production_deploys().len()),
+        (page, 2)
+    );
+    let trees = shop.git(&["worktree", "list", "--porcelain"]);
+    assert_eq!(trees.matches("worktree ").count(), 1, "{trees}");
+
+    // What the message says to do.
+    shop.run(&["deploy", "staging", "--yes"]).await.succeeds();
+    shop.promote().await.succeeds();
 }

@@ -106,8 +106,9 @@ impl Run<'_> {
         match missing.is_empty() {
             true => Ok(content),
             false => Err(not_here(format!(
-                "built anew from commit {commit}, the programs of {} are other ones, since they depend \
-                 on the machine's compilers; promote from the machine that built them",
+                "built anew from commit {commit}, the programs of {} are other ones: other compilers \
+                 built those of the artifact, or another source than the commit's; promote from the \
+                 machine that built them, or deploy to the source stage again",
                 missing.join(", ")
             ))),
         }
