@@ -14,7 +14,7 @@ use stagelink::Stage;
 use stagelink_local::faults::{FaultClient, FaultServer};
 use stagelink_local::netlify_api::NetlifyApi;
 use stagelink_local::{Cloud, StageSite};
-use stagelink_pipeline::no_stage;
+use stagelink_pipeline::{ApiAccess, no_stage};
 
 use crate::args::LocalOptions;
 use crate::project;
@@ -53,6 +53,12 @@ pub(crate) struct LocalClouds {
 }
 
 impl LocalClouds {
+    /// Returns the access to the local Netlify.
+    pub(crate) fn netlify_access(&self) -> ApiAccess {
+        let token = self.netlify_token.clone().into();
+        ApiAccess::new(&self.netlify_url, token, "NETLIFY_AUTH_TOKEN")
+    }
+
     /// Returns the client by which faults are injected.
     pub(crate) fn faults(&self) -> FaultClient {
         FaultClient::new(&self.faults_url, &self.faults_token)

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
@@ -11,7 +13,9 @@ use crate::wrap::wrapped;
 
 /// The options by which a command shows a plan, asks, and changes something.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PlannedChange {
+pub(crate) struct PlannedChange<'a> {
+    /// Noted once the operator wants the change.
+    pub(crate) begun: &'a Begun,
     /// `--plan`: the plan is the result.
     pub(crate) is_plan: bool,
     /// `--json`.
@@ -20,7 +24,23 @@ pub(crate) struct PlannedChange {
     pub(crate) is_confirmed: bool,
 }
 
-impl PlannedChange {
+/// A note of whether a command has begun to change something. Clones are the same note.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Begun(Arc<AtomicBool>);
+
+impl Begun {
+    /// Notes that the change begins now.
+    pub(crate) fn begin(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether it has begun.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl PlannedChange<'_> {
     /// Shows the plan. Returns whether the command goes on after it.
     ///
     /// # Errors
@@ -40,14 +60,16 @@ impl PlannedChange {
         Ok(!self.is_plan)
     }
 
-    /// Makes sure that the operator wants what the question says. `unasked` is the error where there is
-    /// no terminal to ask at.
+    /// Makes sure that the operator wants what the question says, and notes that the change begins.
+    /// `unasked` is the error where there is no terminal to ask at.
     ///
     /// # Errors
     ///
     /// When the operator does not want it, or cannot be asked.
     pub(crate) fn confirm(self, question: &str, unasked: &'static str) -> anyhow::Result<()> {
-        confirm(self.is_confirmed, question, unasked)
+        confirm(self.is_confirmed, question, unasked)?;
+        self.begun.begin();
+        Ok(())
     }
 
     /// Shows the result. `done` says what is done, where it cannot be shown.

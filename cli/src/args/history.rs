@@ -7,8 +7,12 @@ use crate::args::LocalOptions;
 /// The options of `stagelink history`.
 #[derive(Clone, Debug, Parser)]
 pub struct HistoryOptions {
-    /// Stage, such as production.
-    #[arg(value_name = "STAGE")]
+    /// Stage [default: production].
+    #[arg(
+        value_name = "STAGE",
+        default_value = "production",
+        hide_default_value = true
+    )]
     pub stage: String,
 
     /// Maximum number of deploys to show.

@@ -13,7 +13,7 @@ use crate::lambda;
 use crate::migrate::overrides;
 use crate::operator;
 use crate::output::note;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
 use crate::promote::{git_checkout, look, shown};
 use crate::stage_name;
@@ -24,9 +24,14 @@ use crate::usage_error::of_usage;
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
-pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::Result<()> {
+pub(super) async fn deploy(
+    options: &DeployOptions,
+    begun: &Begun,
+    project: &Path,
+) -> anyhow::Result<()> {
     let file = project::settings_file(project)?;
     if options.abort {
+        begun.begin();
         let stage = stage_name::parse(&options.stage, file.as_ref()).map_err(of_usage)?;
         let access = lambda::access(&options.local)?;
         let stage = lambda::stage(stage, file.as_ref(), &options.local).await?;
@@ -40,6 +45,7 @@ pub(super) async fn deploy(options: &DeployOptions, project: &Path) -> anyhow::R
     .await?;
     let summary = plan.summary();
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes,

@@ -20,7 +20,7 @@ use crate::build;
 use crate::lambda::platform_of;
 use crate::migrate;
 use crate::output::note;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::progress::Step;
 use crate::project;
 use crate::stoppable;
@@ -33,16 +33,20 @@ use crate::stoppable;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("deploy", options.json, deploy(&options)).await
+    stoppable::run("deploy", options.json, async |begun| {
+        deploy(&options, begun).await
+    })
+    .await
 }
 
-async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
+async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
     let project = open(&options.local.project)?;
     if platform_of(options.on, &options.local)? == Platform::Lambda {
-        return lambda::deploy(options, &project).await;
+        return lambda::deploy(options, begun, &project).await;
     }
     let commit = Commit::of(&project).await;
     if options.abort {
+        begun.begin();
         let request = request::from_options(options, &project, commit).await?;
         let what = ("deploy to", request.stage);
         return abort(what, options.json, abort_deploy(&request)).await;
@@ -65,6 +69,7 @@ async fn deploy(options: &DeployOptions) -> anyhow::Result<()> {
     step.done(&report::headline(&summary));
     let text = report::plan(&plan, options.plan);
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes || options.local.local.is_some(),

@@ -11,8 +11,8 @@ use anyhow::bail;
 use serde::Serialize;
 use stagelink::one_line;
 use stagelink_pipeline::{
-    LinkPlan, LinkRequest, ProvedTokens, SiteVariables, StageDatabases, UrlOwners, ValueFinding,
-    VariableChange,
+    LinkPlan, LinkRequest, ProvedTokens, SETTINGS_FILE, SiteVariables, StageDatabases, UrlOwners,
+    ValueFinding, VariableChange,
 };
 
 use crate::args::LinkOptions;
@@ -59,6 +59,16 @@ async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<(
         text.push_str(&format!(
             "\n{path} will be written: it names the site, the pipeline and the stages for the other \
              commands, and holds no secret"
+        ));
+    }
+    if options.local.local.is_some() {
+        let path = options.local.project.join(SETTINGS_FILE);
+        let what = match path.exists() {
+            true => "stagelink.toml stays as it is",
+            false => "no stagelink.toml is written",
+        };
+        text.push_str(&format!(
+            "\n{what}: the site and the pipeline are those of this run of `stagelink dev`"
         ));
     }
     match options.json {

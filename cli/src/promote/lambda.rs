@@ -11,7 +11,7 @@ use super::progress::{look, shown};
 use crate::args::PromoteOptions;
 use crate::lambda;
 use crate::operator;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
 use crate::stage_name;
 use crate::usage_error::of_usage;
@@ -21,10 +21,11 @@ use crate::usage_error::of_usage;
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
-pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
+pub(super) async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> {
     let request = request(options).await?;
     let to = request.to.stage;
     if options.abort {
+        begun.begin();
         return lambda::abort(&request.access, &request.to, options.json).await;
     }
     let plan = look(LambdaPromotionPlan::make(&request), |plan| {
@@ -34,6 +35,7 @@ pub(super) async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let summary = plan.summary();
     ensure_artifact(options, &summary.artifact)?;
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes,

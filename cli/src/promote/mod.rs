@@ -22,7 +22,7 @@ use crate::abort::abort;
 use crate::args::{LocalOptions, Platform, PromoteOptions};
 use crate::lambda::platform_of;
 use crate::operator;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
 use crate::site_access::site_access;
 use crate::stage_context::context_of;
@@ -38,16 +38,20 @@ use crate::usage_error::of_usage;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: PromoteOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("promotion", options.json, promote(&options)).await
+    stoppable::run("promotion", options.json, async |begun| {
+        promote(&options, begun).await
+    })
+    .await
 }
 
-async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
+async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> {
     if platform_of(options.on, &options.local)? == Platform::Lambda {
-        return lambda::promote(options).await;
+        return lambda::promote(options, begun).await;
     }
     let request = request(options).await?;
     let to = request.to;
     if options.abort {
+        begun.begin();
         return abort(
             ("promotion to", to),
             options.json,
@@ -62,6 +66,7 @@ async fn promote(options: &PromoteOptions) -> anyhow::Result<()> {
     let summary = plan.summary();
     ensure_artifact(options, &summary.artifact)?;
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes || options.local.local.is_some(),

@@ -7,7 +7,7 @@ use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest};
 use crate::args::RollbackOptions;
 use crate::lambda;
 use crate::operator;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
 use crate::promote::{look, shown};
 use crate::stage_name;
@@ -17,10 +17,11 @@ use crate::stage_name;
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
-pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
+pub(super) async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<()> {
     let request = request(options).await?;
     let stage = request.stage.stage;
     if options.abort {
+        begun.begin();
         return lambda::abort(&request.access, &request.stage, options.json).await;
     }
     let plan = look(LambdaRollbackPlan::make(&request), |plan| {
@@ -29,6 +30,7 @@ pub(super) async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     .await?;
     let summary = plan.summary();
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes,

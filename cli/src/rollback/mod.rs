@@ -15,7 +15,7 @@ use crate::abort::abort;
 use crate::args::{Platform, RollbackOptions};
 use crate::lambda::platform_of;
 use crate::operator;
-use crate::planned_change::PlannedChange;
+use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
 use crate::promote::{database, short, shown};
 use crate::site_access::site_access;
@@ -30,16 +30,20 @@ use crate::table::Table;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: RollbackOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("rollback", options.json, roll_back(&options)).await
+    stoppable::run("rollback", options.json, async |begun| {
+        roll_back(&options, begun).await
+    })
+    .await
 }
 
-async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
+async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<()> {
     if platform_of(options.on, &options.local)? == Platform::Lambda {
-        return lambda::roll_back(options).await;
+        return lambda::roll_back(options, begun).await;
     }
     let request = request(options).await?;
     let stage = request.stage;
     if options.abort {
+        begun.begin();
         return abort(
             ("rollback of", stage),
             options.json,
@@ -50,6 +54,7 @@ async fn roll_back(options: &RollbackOptions) -> anyhow::Result<()> {
     let plan = shown(async |listener| RollbackPlan::make(&request, listener).await).await?;
     let summary = plan.summary();
     let change = PlannedChange {
+        begun,
         is_plan: options.plan,
         json: options.json,
         is_confirmed: options.yes || options.local.local.is_some(),

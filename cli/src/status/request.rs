@@ -36,6 +36,14 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
         true => local_clouds::running(&options.local)?.urls,
         false => BTreeMap::new(),
     };
+    let site = match local_clouds::clouds(&options.local)? {
+        // Beside the build that it serves itself, its Netlify has the deploys that were made there.
+        Some(clouds) => SiteSource::Site {
+            access: clouds.netlify_access(),
+            site: clouds.site,
+        },
+        None => site_source(options.site.as_deref(), &options.local, file, &environment),
+    };
     let mut sources = Vec::new();
     for stage in stages {
         let settings = settings_of(&[], Some(&stage.to_string()), &options.local).await;
@@ -48,21 +56,14 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
             Ok(Err(error)) => Err(error.report().to_string()),
             Err(error) => Err(format!("{error:#}")),
         };
-        let context = match is_local {
-            true => Err("the local clouds serve the project's own build".to_owned()),
-            false => context_of(stage, file),
-        };
-        let mut source = StageSource::new(stage, context, settings);
+        let mut source = StageSource::new(stage, context_of(stage, file), settings);
         source.local_url = urls.get(stage.name()).cloned();
         if let Some(file) = file.filter(|_| !is_local) {
             source.lambda = file.lambda_functions(stage);
         }
         sources.push(source);
     }
-    let mut request = StatusRequest::new(
-        sources,
-        site_source(options.site.as_deref(), &options.local, file, &environment),
-    );
+    let mut request = StatusRequest::new(sources, site);
     request.aws = lambda::access(&options.local).map_err(|error| format!("{error:#}"));
     request.limit = Duration::from_secs(options.timeout);
     if let Some(file) = file {

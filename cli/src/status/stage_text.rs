@@ -31,6 +31,9 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
         code.without_value(&stage.code);
     }
     if let Some(deploy) = stage.code.value() {
+        if stage.local_url.is_some() {
+            code.plain("and on the local Netlify:");
+        }
         add_deploy(&mut code, deploy, now);
         running_text::add(&mut code, &stage.running, &stage.stage);
     }

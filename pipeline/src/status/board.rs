@@ -141,9 +141,12 @@ impl StatusBoard {
                     (((stage, context), (code, running)), (((plan, database), provider), lambda)),
                     local_url,
                 )| {
-                    let function_credentials = of_context(&context, &site, |site, context| {
-                        credentials::of_functions(site, stage, context, code.value())
-                    });
+                    let function_credentials = match local_url {
+                        Some(_) => Lookup::absent("`stagelink dev` gives them to its own build"),
+                        None => of_context(&context, &site, |site, context| {
+                            credentials::of_functions(site, stage, context, code.value())
+                        }),
+                    };
                     StageStatus {
                         stage: stage.name().to_owned(),
                         kind: stage.kind().to_string(),

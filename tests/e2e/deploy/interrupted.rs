@@ -6,7 +6,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::DeployState;
-use stagelink_tests::server;
+use stagelink_tests::{assert_all_end, descendants_with, server};
 use tokio::process::Child;
 use tokio::time::sleep;
 
@@ -59,6 +59,32 @@ async fn deploy_of_another_artifact_cancels_the_one_that_was_interrupted() {
     assert_eq!(deploys[1].files["index.html"], "another page");
     let outcomes = outcomes(&scene.project.staging).await;
     assert_eq!(outcomes, ["deploy aborted {}", "deploy succeeded {}"]);
+}
+
+#[tokio::test]
+async fn deploy_that_a_signal_stops_as_it_builds_says_that_nothing_was_changed() {
+    let scene = Scene::new().await;
+    let slow = "fn main() { std::thread::sleep(std::time::Duration::from_secs(600)); }\n";
+    scene.write("functions/hello/build.rs", slow);
+    let mut command = scene.project.command(&["deploy", "staging", "--yes"]).await;
+    let own = scene.project.folder.path().join("own-target");
+    let child = command
+        .env("CARGO_TARGET_DIR", own)
+        .spawn()
+        .expect("it starts");
+    let id = i32::try_from(child.id().expect("it runs")).expect("a process id");
+    let family = descendants_with(id, "build-script-build").await;
+    kill(Pid::from_raw(id), Signal::SIGTERM).expect("a signal");
+    let output = child.wait_with_output().await.expect("it ends");
+    assert_all_end(&family).await;
+    assert_eq!(output.status.code(), Some(143));
+    let told = String::from_utf8_lossy(&output.stderr);
+    let stopped = "the deploy was stopped by SIGTERM: it had changed nothing yet";
+    assert!(
+        told.contains(stopped) && !told.contains("--abort"),
+        "{told}"
+    );
+    assert!(scene.deploys().is_empty());
 }
 
 #[tokio::test]

@@ -24,9 +24,27 @@ async fn local_clouds_are_promoted_and_taken_back_without_a_question() {
     assert!(run.output.contains(back), "{}", run.output);
     assert_eq!(Shop::artifact_of(&shop.published()), artifact);
     assert_eq!(shop.page().await, "<h1>two</h1>\n");
+    // The status shows what was promoted, beside the build that `stagelink dev` serves itself.
+    let status = shop.run(&["status", "--local"]).await;
+    let digest = format!("artifact {}", &artifact[..12]);
+    let live = format!("deploy {}", shop.published().id);
+    for words in [
+        "the project's own build",
+        "and on the local Netlify:",
+        &digest,
+        &live,
+    ] {
+        assert!(status.output.contains(words), "{words}: {}", status.output);
+    }
     shop.run(&["rollback", "--local"]).await.succeeds();
     assert_eq!(Shop::artifact_of(&shop.published()), first);
-    let run = shop.run(&["history", "production", "--local"]).await;
+    // Of production, as a rollback.
+    let run = shop.run(&["history", "--local"]).await;
     run.succeeds();
+    assert!(run.output.contains("stage production"), "{}", run.output);
+    let run = shop.run(&["link", "--local", "--dry-run"]).await;
+    run.succeeds();
+    let kept = "stagelink.toml stays as it is: the site and the pipeline are those of this run";
+    assert!(run.output.contains(kept), "{}", run.output);
     assert!(run.output.contains("rollback"), "{}", run.output);
 }
