@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use stagelink::one_line;
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::find_rule;
@@ -45,10 +46,21 @@ impl RuleOverride {
                 ),
             ));
         }
-        if reason.is_empty() {
+        if !reason.contains(char::is_alphanumeric) {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!("the override of {rule} needs a reason, which the database keeps"),
+            ));
+        }
+        // It is shown to others, in lines and cells of tables.
+        let is_long = reason.chars().count() > LONGEST_REASON;
+        if is_long || one_line(reason).to_string() != reason {
+            return Err(Error::new(
+                ErrorKind::Settings,
+                format!(
+                    "the reason for the override of {rule} is not one line of at most {LONGEST_REASON} \
+                     characters: write it as one, without control characters"
+                ),
             ));
         }
         Ok(Self {
@@ -94,6 +106,9 @@ impl fmt::Display for RuleOverride {
     }
 }
 
+/// The longest reason, in characters.
+const LONGEST_REASON: usize = 1000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,10 +129,25 @@ mod tests {
             assert_eq!((&*made.rule, &*made.reason), ("backfill", "ten rows"));
             assert_eq!((made.version, &*made.to_string()), (version, shown));
         }
+        let quotes = "it's \"unused\"; DROP TABLE a; --";
+        for reason in [quotes, &"é".repeat(1000)] {
+            let made = RuleOverride::new("backfill", reason).expect("an override");
+            assert_eq!(made.reason, reason);
+        }
         for (rule, reason, words) in [
             ("back-fill", "x", "back-fill is no rule of migrations"),
             ("back-fill@V5", "x", "back-fill is no rule of migrations"),
             ("backfill", " ", "the override of backfill needs a reason"),
+            (
+                "backfill",
+                "\u{200b} -",
+                "the override of backfill needs a reason",
+            ),
+            ("backfill", "a\nb", "is not one line of at most 1000"),
+            ("backfill", "a\u{1b}[2J", "without control characters"),
+            ("backfill", "a \u{202e}b", "is not one line"),
+            ("backfill", &"é".repeat(1001), "is not one line"),
+            ("backfill\u{1b}[2J", "x", " is no rule of migrations"),
             (
                 "backfill@V5",
                 "",

@@ -1,7 +1,7 @@
 //! A promotion whose calls fail: what was done is taken back, or the next run goes on.
 
 use axum::http::Method;
-use stagelink_local::api::{Control, Failure, Fault};
+use stagelink_local::api::{Control, Failure, Fault, RecordedRequest};
 use stagelink_pipeline::PromotionStep;
 
 use super::kills::kill_in;
@@ -13,6 +13,21 @@ const REFUSED: Failure = Failure::Status {
     status: 422,
     retry_after: None,
 };
+
+/// A proxy that asks for a login, in place of Netlify.
+const LOGIN_PAGE: Failure = Failure::LoginPage;
+
+/// Failures of calls that read. Each call is tried with one of them: the client's unit tests try each call
+/// with each.
+const ODD_READS: [Failure; 7] = [
+    Failure::OtherObject,
+    Failure::LoginPage,
+    Failure::EmptyBody,
+    Failure::Redirect,
+    Failure::InvalidJson,
+    Failure::NoContent,
+    REFUSED,
+];
 
 const RESTORE: &str = "/api/v1/sites/*/deploys/*/restore";
 
@@ -61,11 +76,12 @@ async fn each_call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
     let calls = control.requests();
     let changes = calls.iter().filter(|call| call.method != Method::GET);
     assert_eq!(changes.count(), 7, "{calls:?}");
+    let mut odd = ODD_READS.iter().cycle();
     for (number, call) in calls.iter().enumerate() {
         // A change may also have its effect, and its answer be lost.
         let failures: &[_] = match call.method {
-            Method::GET => &[REFUSED],
-            _ => &[REFUSED, Failure::DisconnectAfterwards],
+            Method::GET => std::slice::from_ref(odd.next().expect("a failure")),
+            _ => &[REFUSED, LOGIN_PAGE, Failure::DisconnectAfterwards],
         };
         for failure in failures {
             let what = format!("{number}: {} {}: {failure:?}", call.method, call.path);
@@ -78,8 +94,33 @@ async fn each_call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
                 control.requests().len() > number,
                 "{what}: it was not called"
             );
+            if run.code != Some(0) {
+                let name = name_of(call);
+                assert!(run.errors.contains(name), "{what}: {name}: {}", run.errors);
+            }
             ensure_whole(&shop, &before, &run, &what).await;
         }
+    }
+}
+
+/// Returns the words by which a message names a call.
+fn name_of(call: &RecordedRequest) -> &'static str {
+    let path = call.path.trim_start_matches("/api/v1/");
+    let parts: Vec<_> = path.split('/').collect();
+    match (call.method.as_str(), &*parts) {
+        ("GET", ["sites"]) => "could not find the site",
+        // It finds the site, or reads what it has published.
+        ("GET", ["sites", _]) => " the site ",
+        ("GET", ["sites", _, "deploys"]) => "could not read the deploys of",
+        ("GET", ["sites", _, "deploys", _]) => "could not read the deploy ",
+        ("POST", ["sites", _, "deploys"]) => "could not make a deploy",
+        ("PUT", ["sites", _, "deploys", _]) => "could not declare",
+        ("PUT", ["deploys", _, "files", ..]) => "could not upload the file",
+        ("PUT", ["deploys", _, "functions", _]) => "could not upload the function",
+        ("POST", ["deploys", _, "lock"]) => "could not lock publishing",
+        ("POST", ["deploys", _, "unlock"]) => "could not unlock publishing",
+        ("POST", ["sites", _, "deploys", _, "restore"]) => "could not publish the deploy",
+        _ => panic!("{} {}", call.method, call.path),
     }
 }
 

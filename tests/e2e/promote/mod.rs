@@ -9,6 +9,7 @@ mod gone;
 mod hostile;
 mod kills;
 mod local;
+mod odd_texts;
 mod programs;
 mod promotion;
 mod rollback;

@@ -173,8 +173,22 @@ async fn overridden_rules_are_shown_with_their_reasons() {
         "--override",
         "ban-drop-column",
     ];
+    for odd in [
+        "a\nFORGED",
+        "a\u{1b}[2J",
+        "\u{202e}a",
+        "\u{200b}",
+        &"a".repeat(10_000),
+    ] {
+        let run = project
+            .run(&[&words[..], &["--reason", odd]].concat())
+            .await;
+        assert_eq!(run.code, Some(2), "{}", run.errors);
+        assert!(run.errors.contains("reason"), "{}", run.errors);
+    }
+    let reason = "it's \"unused\"; DROP TABLE a; --";
     let run = project
-        .run(&[&words[..], &["--reason", "the column is unused"]].concat())
+        .run(&[&words[..], &["--reason", reason]].concat())
         .await;
     assert_eq!(run.code, Some(0), "{}", run.errors);
     let run = project.run(&["status", "staging", "--json"]).await;
@@ -182,7 +196,7 @@ async fn overridden_rules_are_shown_with_their_reasons() {
     let board = run.json();
     let overridden = &board["stages"][0]["migrations"]["value"]["overridden"][0];
     assert_eq!(overridden["rule"], "ban-drop-column", "{board}");
-    assert_eq!(overridden["reason"], "the column is unused");
+    assert_eq!(overridden["reason"], reason);
     let history = &board["stages"][0]["migrations"]["value"]["history"];
     let classes = [0, 1].map(|number| history[number]["class"].as_str());
     assert_eq!(classes, [Some("before"), Some("after")], "{history}");

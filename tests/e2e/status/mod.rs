@@ -163,7 +163,7 @@ impl Run {
     pub(crate) fn new(output: &Output, record: &Record) -> Self {
         let text = |bytes: &[u8]| {
             let text = String::from_utf8_lossy(bytes).into_owned();
-            let is_odd = |c: char| c.is_control() && c != '\n';
+            let is_odd = |c: char| (c.is_control() && c != '\n') || turns_text(c);
             assert!(!text.contains(is_odd), "a terminal would obey: {text:?}");
             assert!(!text.contains(CANARY), "{text}");
             record.add(&text);
@@ -186,6 +186,11 @@ impl Run {
         assert_eq!(self.output.lines().count(), 1, "{}", self.output);
         serde_json::from_str(&self.output).expect("a line of JSON")
     }
+}
+
+/// Returns whether a terminal shows the text after this character in another place than where it is.
+fn turns_text(c: char) -> bool {
+    matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// Sets a database's stage mark.
