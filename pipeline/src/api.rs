@@ -311,11 +311,14 @@ impl Api {
         if !response.is_page() {
             return Ok(());
         }
-        let message = format!(
-            "a web page came in place of the answer of {}'s API, as of a login that a proxy asks for",
-            self.service.name
+        let page = Error::new(
+            ErrorKind::Refused,
+            format!(
+                "a web page came in place of the answer of {}'s API, as of a login that a proxy asks for",
+                self.service.name
+            ),
         );
-        Err(Error::new(ErrorKind::Refused, message).context(format!("could not {action}")))
+        Err(page.context(format!("could not {action}")))
     }
 
     /// The name of the variable that holds the token.

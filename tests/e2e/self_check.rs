@@ -289,8 +289,8 @@ async fn self_check_leaves_no_connection_open() {
 #[tokio::test]
 async fn credentials_that_only_a_warm_instance_has_are_not_ok() {
     let (fixture, key) = fixture().await;
-    let function = fixture.function("guestbook").await;
-    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    let function = fixture.function("health").await;
+    let answer = fixture.ask(&function, "GET", "/api/health", None).await;
     assert_eq!(answer.status, 200, "{}", fixture.log());
     assert!(
         fixture
@@ -301,7 +301,7 @@ async fn credentials_that_only_a_warm_instance_has_are_not_ok() {
     assert_eq!(report.database, "provider-refused", "{}", fixture.log());
     assert!(!report.is_retryable);
     // Its requests go on.
-    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
+    let answer = fixture.ask(&function, "GET", "/api/health", None).await;
     assert_eq!(answer.status, 200, "{}", fixture.log());
     function.shutdown().await;
 }

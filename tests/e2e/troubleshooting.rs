@@ -124,6 +124,7 @@ fn deploy_has_a_heading_for_each_refusal() {
             "pipeline/src/deploy",
             "pipeline/src/netlify/deploy_upload.rs",
             "pipeline/src/netlify/persistence.rs",
+            "pipeline/src/netlify/answers.rs",
             "pipeline/src/netlify/publishing.rs",
         ],
         &[
@@ -177,6 +178,7 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
         .chain([
             "cli/src/promote/mod.rs",
             "cli/src/rollback",
+            "pipeline/src/netlify/answers.rs",
             "pipeline/src/netlify/publishing.rs",
             "pipeline/src/promotion/rollback",
             "pipeline/src/promotion/run",

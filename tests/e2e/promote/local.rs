@@ -28,12 +28,7 @@ async fn local_clouds_are_promoted_and_taken_back_without_a_question() {
     let status = shop.run(&["status", "--local"]).await;
     let digest = format!("artifact {}", &artifact[..12]);
     let live = format!("deploy {}", shop.published().id);
-    for words in [
-        "the project's own build",
-        "and on the local Netlify:",
-        &digest,
-        &live,
-    ] {
+    for words in [&digest, &live] {
         assert!(status.output.contains(words), "{words}: {}", status.output);
     }
     shop.run(&["rollback", "--local"]).await.succeeds();

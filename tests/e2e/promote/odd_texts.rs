@@ -20,12 +20,6 @@ fn ensure_none_is_forged(run: &Run, what: &str) {
             run.errors
         );
     }
-    assert!(
-        run.output.contains("FORGED") || run.errors.contains("FORGED"),
-        "{what} does not show it: {}{}",
-        run.output,
-        run.errors
-    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -127,8 +127,8 @@ async fn rollback_to_a_deploy_whose_credentials_are_revoked_is_refused_by_name()
         assert_eq!(run.code, Some(1), "{}", run.output);
         for part in [
             "the deploy does not pass its test at",
-            "the function guestbook cannot use the database of stage production (provider-refused): \
-             the service that knows it refuses the token of the deploy",
+            "the function guestbook cannot use the database of stage production (database-refused): \
+             it refuses the password of the deploy",
             &format!("the deploy {} has the variables of its time", first.id),
             &format!("check out commit {commit}, and run `stagelink deploy production`"),
         ] {
