@@ -256,6 +256,8 @@ async fn dev_serves_both_stages_and_leaves_nothing_behind() {
     );
     let dry = local_command(&["link", "--dry-run", &local]).await;
     assert!(dry.0 && dry.1.contains("this was a dry run"), "{}", dry.1);
+    let own = "the site and the pipeline are those of this run of `stagelink dev`";
+    assert!(dry.1.contains(own), "{}", dry.1);
     // The clouds end with the command, so it does not ask.
     let linked = local_command(&["link", &local]).await;
     for words in [
