@@ -50,6 +50,7 @@ impl Shown {
         match event {
             // Where it is killed, the log says in which step.
             PromotionEvent::Begins(step) => *current = Some(Step::begin_long(step.name())),
+            PromotionEvent::Waits(text) => note(format_args!("  … {text}")),
             PromotionEvent::Tells(text) => {
                 if let Some(step) = &*current {
                     step.teller()(text);

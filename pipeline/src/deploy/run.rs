@@ -79,7 +79,7 @@ impl<'a> Run<'a> {
         let by = &request.options.applied_by;
         let artifact = plan.artifact.manifest.digest();
         let tell = |event: &PromotionEvent<'_>| {
-            if let PromotionEvent::Tells(text) = event {
+            if let PromotionEvent::Waits(text) = event {
                 listener(&DeployProgress::Note((*text).to_owned()));
             }
         };

@@ -7,6 +7,8 @@ use crate::promotion::step::Step;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum PromotionEvent<'a> {
+    /// Before the first step: the reason why the promotion waits, and until when.
+    Waits(&'a str),
     /// A step begins.
     Begins(Step),
     /// The present activity of the current step.

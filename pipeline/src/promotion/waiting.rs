@@ -38,7 +38,7 @@ pub(crate) async fn take_when_free(
         }
         if seen.is_none() {
             let text = format!("looking whether {row} still runs, until {}", row.expires_at);
-            listener(&PromotionEvent::Tells(&text));
+            listener(&PromotionEvent::Waits(&text));
         }
         seen = Some(row);
         sleep(PAUSE).await;

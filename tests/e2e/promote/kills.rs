@@ -61,6 +61,29 @@ async fn promotion_that_is_killed_in_any_step_goes_on_when_it_runs_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn run_that_waits_for_the_lease_of_a_killed_one_says_so_and_goes_on() {
+    let shop = Shop::new().await;
+    let artifact = shop.deploy_next("two", None).await;
+    kill_in(&shop, PromotionStep::ALL[2]).await;
+    let mut command = shop.command(&["promote", "--yes", "--json"]).await;
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut lines = BufReader::new(child.stderr.take().expect("a pipe")).lines();
+    let mut seen = String::new();
+    loop {
+        let line = lines.next_line().await.expect("a line");
+        let line = line.unwrap_or_else(|| panic!("it said nothing of a wait: {seen}"));
+        if line.contains("… looking whether") {
+            break;
+        }
+        seen.push_str(&line);
+    }
+    shop.expire_leases().await;
+    while lines.next_line().await.expect("a line").is_some() {}
+    assert!(child.wait().await.expect("it ends").success());
+    assert_eq!(Shop::artifact_of(&shop.published()), artifact);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn abort_takes_back_what_a_killed_promotion_did() {
     let shop = Shop::new().await;
     for step in [

@@ -236,11 +236,11 @@ impl Course {
 
     fn show(&mut self, event: &PromotionEvent<'_>) {
         match event {
-            PromotionEvent::Begins(step) => self.steps.push(CourseStep {
-                name: step.name().to_owned(),
-                text: String::new(),
-                is_done: false,
-            }),
+            PromotionEvent::Waits(text) => self.add("waiting", text),
+            PromotionEvent::Begins(step) => {
+                self.end_waiting();
+                self.add(step.name(), "");
+            }
             PromotionEvent::Tells(text) => self.tell(text),
             PromotionEvent::Migration(event) => self.tell(&event.to_string()),
             PromotionEvent::Done(_, result) => {
@@ -251,6 +251,21 @@ impl Course {
             }
             PromotionEvent::TakesBack => self.tell("it failed: taking back what was done"),
             _ => {}
+        }
+    }
+
+    fn add(&mut self, name: &str, text: &str) {
+        self.steps.push(CourseStep {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            is_done: false,
+        });
+    }
+
+    /// A step that begins ends the wait before it, which has no end of its own.
+    fn end_waiting(&mut self) {
+        if let Some(step) = self.steps.last_mut() {
+            step.is_done = true;
         }
     }
 
