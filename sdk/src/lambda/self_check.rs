@@ -142,7 +142,9 @@ impl SelfChecks {
                     reason = %error.report(),
                     "a self-check could not use the database"
                 );
-                report.set_database_failure(error.kind(), error.is_retryable());
+                // It only reads: what did not answer in time may be asked again, also a query.
+                let is_late = matches!(error.kind(), ErrorKind::Timeout(_));
+                report.set_database_failure(error.kind(), is_late || error.is_retryable());
             }
         }
         report
