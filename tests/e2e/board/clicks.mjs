@@ -15,6 +15,10 @@ const button = (name) => page.getByRole("button", { name, exact: true });
 const staging = page.getByRole("article", { name: "staging", exact: true });
 await staging.getByText("SCRAM channel binding").waitFor();
 for (const text of [/^Postgres \d+/, "1 applied", "generation 1", /^\d+ of 20$/]) await staging.getByText(text).waitFor();
+for (const text of [/-staging$/, "the build of this folder", /^Postgres \d+[.\d]*, \d+(\.\d)? MB$/, /^.*notes; since \d\d:\d\d:\d\d, in \d+ instances?$/]) {
+  await staging.getByText(text).first().waitFor();
+}
+const connections = async () => parseInt(await staging.getByText(/^\d+ of 20$/).textContent(), 10);
 const names = await page.locator(".stage h3").allTextContents();
 assert.deepEqual(names, ["review", "staging", "qa of kind staging", "production"]);
 assert.ok(!page.url().includes("#"), "the key is out of the address");
@@ -33,6 +37,9 @@ await until("the phases are shown", async () => (await rows.nth(0).locator(".fal
 assert.match(await rows.nth(2).locator(".fall").getAttribute("aria-label"), /credentials.*TCP.*TLS.*login.*query.*answer.*1 round trip/);
 assert.match(await rows.nth(2).locator(".more").textContent(), /^cold .*, 1 round trip$/);
 assert.ok(!(await page.locator("#requests").textContent()).includes("in-the-query"));
+
+// The function's own connection is one of those that the server counts now.
+await until("the connections are live", async () => (await connections()) >= 1);
 
 // The filters, and the pause.
 await page.getByLabel("failed alone").check();
