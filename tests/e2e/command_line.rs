@@ -77,13 +77,13 @@ async fn password_on_the_command_line_is_noted_and_a_file_keeps_it_off() {
     fs::write(&file, format!("psql '{url}'\n")).expect("a file");
     let file = file.to_str().expect("a path");
     for (arguments, variable, is_noted) in [
-        (["--postgres", &url], "", true),
-        (["--postgres-file", file], "", false),
-        (["--port", "0"], url.as_str(), false),
+        (&["--postgres", &url][..], "", true),
+        (&["--postgres-file", file], "", false),
+        (&[], url.as_str(), false),
     ] {
         let mut command = Command::new(stagelink_command().await);
         command
-            .arg("dev")
+            .args(["dev", "--port", "0"])
             .args(arguments)
             .current_dir(project.root());
         command.env_remove("STAGELINK_POSTGRES");
