@@ -433,7 +433,9 @@ async fn direct_invoke_asks_for_the_stage_that_it_names() {
     let report = check_directly(&function.with_alias("7"), "staging").await;
     assert_eq!(
         (&*report.database, report.mark),
-        ("ok", Some(Stage::STAGING))
+        ("ok", Some(Stage::STAGING)),
+        "{}",
+        fixture.log()
     );
     for (qualifier, stage) in [("staging", "production"), ("7", "staging/qa")] {
         let report = check_directly(&function.with_alias(qualifier), stage).await;
@@ -444,7 +446,8 @@ async fn direct_invoke_asks_for_the_stage_that_it_names() {
 
     fixture.set("STAGELINK_STAGE", "staging");
     let function = fixture.function("guestbook").await;
-    assert_eq!(check_directly(&function, "staging").await.database, "ok");
+    let report = check_directly(&function, "staging").await;
+    assert_eq!(report.database, "ok", "{}", fixture.log());
     let report = check_directly(&function, "production").await;
     let found = (&*report.database, report.stage);
     assert_eq!(found, ("stage", Some(Stage::STAGING)));

@@ -51,6 +51,7 @@ pub(crate) struct Pool {
     stage: Stage,
     provider: AnyProvider,
     /// As they were at the start, for a pool of its own.
+    #[cfg(feature = "lambda")]
     deploy_time: Option<Credentials>,
     limits: Limits,
     server: ServerSettings,
@@ -80,6 +81,7 @@ impl Pool {
         let pool = Self {
             stage,
             provider,
+            #[cfg(feature = "lambda")]
             deploy_time: deploy_time.clone(),
             limits,
             server,
@@ -98,15 +100,21 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Returns a pool that knows only what a process of the same function knows at its start.
+    /// Returns a pool that knows only what a process of the same function knows at its start. It serves
+    /// the same invocations.
+    #[cfg(feature = "lambda")]
     pub(crate) fn of_cold_start(&self) -> Result<Self, Error> {
-        Self::new(
+        let pool = Self::new(
             self.stage,
             self.provider.clone(),
             self.deploy_time.clone(),
             self.limits.clone(),
             self.server.clone(),
-        )
+        )?;
+        if let Some(longest) = self.longest_invocation() {
+            pool.record_invocation(longest);
+        }
+        Ok(pool)
     }
 
     /// Lends a connection for an invocation's work, and waits for it until `deadline` at most.
@@ -119,9 +127,8 @@ impl Pool {
         if connection.is_first_loan() {
             connection.check_connection_headroom();
         }
-        if deadline.is_some() {
-            let longest = self.longest_invocation_ms.load(Ordering::Relaxed);
-            connection.serve_invocations(Duration::from_millis(longest));
+        if let (Some(_), Some(longest)) = (deadline, self.longest_invocation()) {
+            connection.serve_invocations(longest);
         }
         Ok(connection)
     }
@@ -250,6 +257,12 @@ impl Pool {
         let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         self.longest_invocation_ms
             .fetch_max(left, Ordering::Relaxed);
+    }
+
+    /// The longest time that an invocation has had left; `None` before the first one.
+    fn longest_invocation(&self) -> Option<Duration> {
+        let milliseconds = self.longest_invocation_ms.load(Ordering::Relaxed);
+        (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
     }
 
     /// Ends an invocation: waits until abandoned statements are stopped in the server, and

@@ -110,6 +110,17 @@ async fn storm(pool: &Arc<Pool>) -> Vec<Error> {
     errors
 }
 
+#[cfg(feature = "lambda")]
+#[tokio::test]
+async fn pool_of_a_cold_start_bounds_statements_by_the_same_invocations() {
+    let pool = Fake::new(Behaviour::Same).pool();
+    assert_eq!(pool.longest_invocation(), None, "no limit of nothing");
+    assert_eq!(pool.of_cold_start().unwrap().longest_invocation(), None);
+    pool.record_invocation(Duration::from_secs(10));
+    let cold = pool.of_cold_start().unwrap();
+    assert_eq!(cold.longest_invocation(), Some(Duration::from_secs(10)));
+}
+
 #[tokio::test]
 async fn same_stale_url_is_asked_for_a_few_times_however_many_want_it() {
     let fake = Fake::new(Behaviour::Same);
