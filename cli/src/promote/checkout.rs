@@ -105,9 +105,17 @@ impl GitCheckout {
                 &folder,
             ])
             .await?;
-        let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
         let listed = String::from_utf8_lossy(&listed).into_owned();
-        for path in listed.split('\0').filter(|path| !path.is_empty()) {
+        let paths: Vec<_> = listed.split('\0').filter(|path| !path.is_empty()).collect();
+        if let Some(path) = paths.iter().find(|path| !stays_within(path)) {
+            return Err(format!(
+                "the commit {commit} has the path {}, which Git would not check out: no migration of \
+                 it was read",
+                stagelink::one_line(path)
+            ));
+        }
+        let copy = tempfile::tempdir().map_err(|error| error.to_string())?;
+        for path in paths {
             let Some(within) = path.strip_prefix(&folder) else {
                 continue;
             };
@@ -187,4 +195,90 @@ fn remove(repository: &Path, tree: &Path) {
     command.arg("-C").arg(repository);
     command.args(["worktree", "remove", "--force"]).arg(tree);
     let _ = command.output();
+}
+
+/// Returns whether a path of a commit leads to a file in the folder to which it is joined. Git takes any name
+/// into the tree of a commit, and `git fetch` does not look at it; a checkout alone refuses it.
+fn stays_within(path: &str) -> bool {
+    path.split('/').all(|name| !matches!(name, "" | "." | ".."))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Runs git in a folder with an input, and returns what it printed.
+    fn git(folder: &Path, arguments: &[&str], input: &str) -> String {
+        let mut command = Command::new("git");
+        command
+            .arg("-C")
+            .arg(folder)
+            .args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com"])
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(input.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{arguments:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// Commits one file whose path has these names, and returns the commit.
+    fn commit_of(folder: &Path, names: &[&str]) -> String {
+        let blob = git(folder, &["hash-object", "-w", "--stdin"], "SELECT 1;");
+        let (file, folders) = names.split_last().unwrap();
+        let mut tree = git(
+            folder,
+            &["mktree"],
+            &format!("100644 blob {blob}\t{file}\n"),
+        );
+        for name in folders.iter().rev() {
+            tree = git(
+                folder,
+                &["mktree"],
+                &format!("040000 tree {tree}\t{name}\n"),
+            );
+        }
+        git(folder, &["commit-tree", &tree, "-m", "m"], "")
+    }
+
+    #[tokio::test]
+    async fn path_of_a_commit_that_leads_elsewhere_is_refused_by_name() {
+        let folder = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "--quiet"], "");
+        let checkout = GitCheckout::new(folder.path().to_owned(), "migrations".into());
+        let elsewhere = format!("{}-x", folder.path().file_name().unwrap().display());
+        for names in [
+            ["migrations", "..", &elsewhere],
+            ["migrations", ".", "V1__a.sql"],
+        ] {
+            let commit = commit_of(folder.path(), &names);
+            let read = checkout.read_migrations(&commit).await;
+            let error = read.unwrap_err();
+            assert!(error.contains(&names.join("/")), "{error}");
+        }
+        assert!(!std::env::temp_dir().join(elsewhere).exists());
+        let commit = commit_of(folder.path(), &["migrations", "a", "V1__a..b.sql"]);
+        let read = checkout.read_migrations(&commit).await;
+        assert!(!read.unwrap_err().contains("would not check out"));
+        let commit = commit_of(folder.path(), &["migrations", "a", "V1__a.sql"]);
+        let read = checkout.read_migrations(&commit).await.unwrap();
+        assert_eq!(read.files().len(), 1);
+    }
+
+    #[test]
+    fn path_with_an_empty_name_or_a_dot_does_not_stay_within() {
+        for path in ["/a", "a//b", "a/", "", "..", "a/..", "../a", "./a", "a/./b"] {
+            assert!(!stays_within(path), "{path}");
+        }
+        for path in ["a", "a/b.sql", "a/...", ".hidden/..a"] {
+            assert!(stays_within(path), "{path}");
+        }
+    }
 }
