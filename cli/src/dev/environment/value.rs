@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 /// Returns whether a value is an address on another machine together with credentials for it: a URL
 /// with a user or a password, or libpq's `host=… password=…`. `DATABASE_URL` counts as such without
-/// credentials, too.
+/// credentials, too. The query of a database's URL may name its host, user and password as well.
 pub(super) fn points_beyond_this_machine(name: &str, value: &str) -> bool {
     let is_database = name == "DATABASE_URL";
     // A comma is between two URLs, or between two hosts of one.
@@ -18,6 +18,7 @@ pub(super) fn points_beyond_this_machine(name: &str, value: &str) -> bool {
 
 /// The parts of a URL that matter here.
 struct Url<'a> {
+    is_http: bool,
     user: Option<&'a str>,
     hosts: &'a str,
     query: &'a str,
@@ -31,33 +32,57 @@ impl<'a> Url<'a> {
             return None;
         }
         // A password may hold characters that are not encoded: the last @ ends it. A page's address may
-        // have an @ behind its host.
-        let before = match scheme.starts_with("http") {
-            true => rest.split('?').next().unwrap_or(rest),
-            false => rest,
+        // have an @ in its query, which begins behind the / that ends the host.
+        let is_http = scheme.starts_with("http");
+        let before = match rest.split_once('?') {
+            Some((before, _)) if is_http && before.contains('/') => before,
+            _ => rest,
         };
         let user = before.rsplit_once('@').map(|(user, _)| user);
         let rest = &rest[user.map_or(0, |user| user.len() + 1)..];
         let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
         let hosts = before.split(['/', '#']).next().unwrap_or(before);
-        Some(Self { user, hosts, query })
+        Some(Self {
+            is_http,
+            user,
+            hosts,
+            query,
+        })
     }
 
     fn hosts(&self) -> impl Iterator<Item = &'a str> {
-        self.hosts.split(',')
+        let is_http = self.is_http;
+        let of_query = self
+            .query()
+            .filter(move |(name, _)| !is_http && HOSTS.contains(name))
+            .map(|(_, hosts)| hosts);
+        [self.hosts]
+            .into_iter()
+            .chain(of_query)
+            .flat_map(|hosts| hosts.split(','))
     }
 
     fn has_credentials(&self) -> bool {
         self.user.is_some_and(|user| !user.is_empty())
-            || self.query.split('&').any(|pair| {
-                let name = pair.split('=').next().unwrap_or(pair).to_ascii_lowercase();
-                SECRETS.iter().any(|secret| name.contains(secret))
+            || self.query().any(|(name, _)| {
+                let name = name.to_ascii_lowercase();
+                (!self.is_http && name == "user")
+                    || SECRETS.iter().any(|secret| name.contains(secret))
             })
+    }
+
+    fn query(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
+        let pairs = self.query.split('&');
+        pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
     }
 }
 
 /// Returns whether a host with its port is this machine. An empty one is a socket of the system.
 fn is_local(host: &str) -> bool {
+    // An address of version 6 without brackets has no port.
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
     let name = match host.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((address, _)) => address,
         None => host.split(':').next().unwrap_or(host),
@@ -65,6 +90,7 @@ fn is_local(host: &str) -> bool {
     let name = name.trim_end_matches('.').to_ascii_lowercase();
     // `%2F` begins the folder of a socket.
     name.is_empty()
+        || name.starts_with('/')
         || name == "localhost"
         || name.ends_with(".localhost")
         || name.starts_with("%2f")
@@ -75,14 +101,42 @@ fn is_local(host: &str) -> bool {
 
 /// Returns whether a value is of libpq's form `host=… password=…` with another machine's host.
 fn is_remote_conninfo(value: &str) -> bool {
-    let mut pairs = value
-        .split_whitespace()
-        .filter_map(|word| word.split_once('='));
-    let is_remote = pairs.clone().any(|(name, host)| {
-        name == "host" && !host.starts_with('/') && !host.split(',').all(is_local)
-    });
-    is_remote && pairs.any(|(name, _)| name == "password")
+    let pairs = conninfo_pairs(value);
+    let is_remote = pairs
+        .iter()
+        .any(|(name, hosts)| HOSTS.contains(name) && !hosts.split(',').all(is_local));
+    is_remote && pairs.iter().any(|(name, _)| *name == "password")
 }
+
+/// Returns the names and values of libpq's form: spaces may be around a `=`, and quotes around a value.
+fn conninfo_pairs(mut text: &str) -> Vec<(&str, &str)> {
+    let mut pairs = Vec::new();
+    while let Some((before, after)) = text.split_once('=') {
+        let name = before.split_whitespace().last().unwrap_or_default();
+        let after = after.trim_start();
+        let (value, rest) = match after.strip_prefix('\'') {
+            Some(quoted) => split_at_quote(quoted),
+            None => after.split_once(char::is_whitespace).unwrap_or((after, "")),
+        };
+        pairs.push((name, value));
+        text = rest;
+    }
+    pairs
+}
+
+/// Splits a text at its first quote without a backslash.
+fn split_at_quote(text: &str) -> (&str, &str) {
+    let mut is_escaped = false;
+    let end = text.find(|c| {
+        let is_end = c == '\'' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        is_end
+    });
+    end.map_or((text, ""), |end| (&text[..end], &text[end + 1..]))
+}
+
+/// The names by which a query and libpq's form name hosts.
+const HOSTS: [&str; 2] = ["host", "hostaddr"];
 
 const SECRETS: [&str; 6] = ["password", "passwd", "token", "secret", "key", "signature"];
 
@@ -109,6 +163,33 @@ mod tests {
             ("redis://:pw@redis.localhost/0", false),
             ("postgres://app@%2Fvar%2Frun/app", false),
             ("postgres:///app", false),
+            ("postgres://app:pw@localhost/app?host=db.example.com", true),
+            ("postgres://app:pw@localhost/app?hostaddr=10.0.0.7", true),
+            (
+                "postgres://app:pw@localhost/app?hostaddr=::ffff:10.0.0.7",
+                true,
+            ),
+            ("postgres:///app?host=localhost,db.example.com&user=a", true),
+            (
+                "postgres:///app?host=db.example.com&user=a&password=b",
+                true,
+            ),
+            (
+                "postgres:///app?host=/run/postgresql&user=a&password=b",
+                false,
+            ),
+            ("postgres://app:pw@localhost/app?hostaddr=::1&host=", false),
+            ("postgres:///app?host=db.example.com", false),
+            ("https://user:pw?@api.example.com/x", true),
+            ("https://user:pw?@localhost/x", false),
+            ("https://localhost/?host=example.com&key=c4n4ry", false),
+            ("https://api.example.com/?user=ada", false),
+            ("host=localhost hostaddr=10.0.0.7 password=x", true),
+            ("host = db.example.com password = x", true),
+            ("host ='db.example.com' password= 'x y'", true),
+            ("password='it\\'s host=b' host='localhost'", false),
+            ("host=localhost hostaddr=::1 password=x", false),
+            ("host = localhost password = x", false),
             ("host=/run/postgresql password=pw", false),
             ("host=localhost password=pw", false),
             ("a plain value, with user@example.com in it", false),
