@@ -20,6 +20,8 @@ pub(crate) enum Distrust {
     PathTooLong,
     HostName,
     Address,
+    /// The host is the common name only, and an issuer of the path has name constraints.
+    CommonName,
     /// Holds the reason of webpki's.
     Path(webpki::Error),
 }
@@ -48,6 +50,11 @@ impl fmt::Display for Distrust {
             Self::PathTooLong => "path length constraint exceeded",
             Self::HostName => "hostname mismatch",
             Self::Address => "IP address mismatch",
+            Self::CommonName => {
+                "the certificate names the host in its common name only, which does not count below \
+                 an issuer with name constraints: issue a certificate with a subject alternative \
+                 name"
+            }
             Self::Path(reason) => return write!(f, "{reason}"),
         })
     }

@@ -8,6 +8,8 @@
 //!   path exceeds; and between them certificates whose key may not sign others.
 //! - webpki accepts no certificate that is itself a root, that is an X.509 v1 one, or that is a
 //!   CA's. Databases show such ones: `openssl req -x509` makes them.
+//! - webpki checks name constraints on the names of the extension only. Below such constraints the
+//!   common name does not count here. OpenSSL checks them on a common name with a dot.
 
 mod distrust;
 mod names;
@@ -21,6 +23,7 @@ mod tests;
 use rustls::pki_types::{CertificateDer, UnixTime};
 
 pub(crate) use self::distrust::Distrust;
+use self::path::NameConstraints;
 use self::root::Root;
 use super::certificate::unsupported_key;
 use super::x509::{Extensions, X509, dotted};
@@ -49,11 +52,12 @@ pub(crate) fn verify(
     check_dates(&own, now)?;
     check_purpose(&own)?;
     let given: Vec<Root<'_>> = roots.iter().filter_map(Root::new).collect();
-    if !is_root_itself(&own, &given) {
-        path::check(shown, &own, &given, now)?;
-    }
+    let constraints = match is_root_itself(&own, &given) {
+        true => NameConstraints::Absent,
+        false => path::check(shown, &own, &given, now)?,
+    };
     match host {
-        Some(host) => names::check(&own, host),
+        Some(host) => names::check(&own, host, constraints),
         None => Ok(()),
     }
 }

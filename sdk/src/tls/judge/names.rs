@@ -4,23 +4,38 @@
 use std::net::IpAddr;
 
 use super::Distrust;
+use super::path::NameConstraints;
 use crate::tls::x509::{Name, X509};
 
 /// Checks that a certificate is for a host.
 ///
 /// Names of its extension count first: a DNS name as text, also where the host is an address, and an
-/// address byte by byte. The common name counts where none of these is of the host's kind.
-pub(super) fn check(certificate: &X509<'_>, host: &str) -> Result<(), Distrust> {
+/// address byte by byte. The common name counts where none of these is of the host's kind, and no
+/// issuer of the path has name constraints.
+///
+/// webpki checks constraints on the names of the extension only. OpenSSL checks them on the common
+/// name too, unless that has a single label. The judge is stricter: below constraints no common name
+/// counts, not even one of a single label or one that they permit.
+pub(super) fn check(
+    certificate: &X509<'_>,
+    host: &str,
+    constraints: NameConstraints,
+) -> Result<(), Distrust> {
     let host = host.strip_suffix('.').unwrap_or(host);
     let address = host.parse::<IpAddr>().ok();
-    match is_for(certificate, host, address)? {
+    match is_for(certificate, host, address, constraints)? {
         true => Ok(()),
         false if address.is_some() => Err(Distrust::Address),
         false => Err(Distrust::HostName),
     }
 }
 
-fn is_for(certificate: &X509<'_>, host: &str, address: Option<IpAddr>) -> Result<bool, Distrust> {
+fn is_for(
+    certificate: &X509<'_>,
+    host: &str,
+    address: Option<IpAddr>,
+    constraints: NameConstraints,
+) -> Result<bool, Distrust> {
     let extensions = certificate.extensions.as_ref().ok_or(Distrust::Malformed)?;
     let mut has_kind = false;
     for name in extensions.alternative_names.iter().flatten() {
@@ -42,7 +57,11 @@ fn is_for(certificate: &X509<'_>, host: &str, address: Option<IpAddr>) -> Result
         return Ok(false);
     }
     let common_name = certificate.common_name();
-    Ok(common_name.is_some_and(|name| matches(name, host)))
+    let is_own = common_name.is_some_and(|name| matches(name, host));
+    match constraints {
+        NameConstraints::Present if is_own => Err(Distrust::CommonName),
+        _ => Ok(is_own),
+    }
 }
 
 /// Returns whether a name is the host's: the same text but for case, or a wildcard in place of its

@@ -38,6 +38,35 @@ struct Kind {
     hash: Hash,
     key: Key,
     has_unknown_critical: bool,
+    constraints: Option<Constraints>,
+}
+
+/// Name constraints on DNS names.
+#[derive(Clone, Copy, Debug)]
+enum Constraints {
+    Permitted(&'static str),
+    Excluded(&'static str),
+}
+
+/// The names of the server's certificate. The host is always its common name.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Names {
+    /// Beside the common name an alternative name, which is the host too.
+    Dns,
+    /// Beside the common name an alternative name of another kind.
+    Email,
+    CommonName,
+    /// As the one before, without a dot.
+    SingleLabel,
+}
+
+impl Names {
+    fn host(self) -> &'static str {
+        match self {
+            Self::SingleLabel => "db",
+            _ => "db.test",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -81,6 +110,7 @@ struct Chain {
     /// `None` makes the server's own certificate sign itself.
     is_issued: bool,
     own: Kind,
+    names: Names,
     given: Given,
 }
 
@@ -90,6 +120,25 @@ fn mostly<T: Clone + std::fmt::Debug + 'static>(
     rare: impl Strategy<Value = T> + 'static,
 ) -> BoxedStrategy<T> {
     prop_oneof![6 => Just(usual), 1 => rare].boxed()
+}
+
+fn constraints() -> impl Strategy<Value = Option<Constraints>> {
+    let rare = prop_oneof![
+        Just(Constraints::Permitted("example.com")),
+        Just(Constraints::Permitted("test")),
+        Just(Constraints::Excluded("db.test")),
+        Just(Constraints::Excluded("example.com")),
+    ];
+    prop_oneof![2 => Just(None), 1 => rare.prop_map(Some)]
+}
+
+fn all_names() -> impl Strategy<Value = Names> {
+    prop_oneof![
+        3 => Just(Names::Dns),
+        1 => Just(Names::Email),
+        1 => Just(Names::CommonName),
+        1 => Just(Names::SingleLabel),
+    ]
 }
 
 fn kinds(is_ca: bool) -> impl Strategy<Value = Kind> {
@@ -112,10 +161,10 @@ fn kinds(is_ca: bool) -> impl Strategy<Value = Kind> {
             Key::P256,
             prop_oneof![Just(Key::P384), Just(Key::Rsa), Just(Key::Rsa1024)],
         ),
-        mostly(false, Just(true)),
+        (mostly(false, Just(true)), constraints()),
     )
         .prop_map(
-            |(version, is_ca, path_length, usage, extended, days, hash, key, critical)| Kind {
+            |(version, is_ca, path_length, usage, extended, days, hash, key, rest)| Kind {
                 version,
                 is_ca,
                 path_length,
@@ -124,7 +173,8 @@ fn kinds(is_ca: bool) -> impl Strategy<Value = Kind> {
                 days,
                 hash,
                 key,
-                has_unknown_critical: critical,
+                has_unknown_critical: rest.0,
+                constraints: rest.1,
             },
         )
 }
@@ -149,13 +199,15 @@ fn chains() -> impl Strategy<Value = Chain> {
         proptest::option::of(kinds(true)),
         prop_oneof![3 => Just(true), 1 => Just(false)],
         kinds(false),
+        all_names(),
         given,
     )
-        .prop_map(|(root, between, is_issued, own, given)| Chain {
+        .prop_map(|(root, between, is_issued, own, names, given)| Chain {
             root,
             between,
             is_issued,
             own,
+            names,
             given,
         })
 }
@@ -182,23 +234,46 @@ fn key(kind: Key, place: usize) -> PKey<Private> {
     keys[place][kind as usize].clone()
 }
 
-fn name(place: usize) -> X509Name {
+fn name(place: usize, names: Names) -> X509Name {
     let mut name = X509Name::builder().unwrap();
-    let text = ["the root", "between", "the server"][place];
+    let text = ["the root", "between", names.host()][place];
     name.append_entry_by_text("CN", text).unwrap();
     name.build()
 }
 
+/// Makes the extension of name constraints (RFC 5280, section 4.2.1.10).
+fn name_constraints(constraints: Constraints) -> Result<X509Extension, ErrorStack> {
+    let (subtrees, domain) = match constraints {
+        Constraints::Permitted(domain) => (0xa0, domain),
+        Constraints::Excluded(domain) => (0xa1, domain),
+    };
+    let tagged = |tag: u8, value: &[u8]| {
+        let length = u8::try_from(value.len()).unwrap();
+        [&[tag, length], value].concat()
+    };
+    let subtree = tagged(0x30, &tagged(0x82, domain.as_bytes()));
+    let value = tagged(0x30, &tagged(subtrees, &subtree));
+    let oid = Asn1Object::from_str("2.5.29.30")?;
+    let value = Asn1OctetString::new_from_bytes(&value)?;
+    X509Extension::new_from_der(&oid, true, &value)
+}
+
 /// Makes the certificate of a place, signed by another place's key.
-fn make(kind: Kind, place: usize, issuer: usize, issuer_key: Key) -> Result<X509, ErrorStack> {
+fn make(
+    kind: Kind,
+    place: usize,
+    names: Names,
+    issuer: usize,
+    issuer_key: Key,
+) -> Result<X509, ErrorStack> {
     let own_key = key(kind.key, place);
     let mut builder = X509::builder()?;
     builder.set_version(kind.version)?;
     let serial = BigNum::from_u32(u32::try_from(place).unwrap() + 1)?;
     let serial = Asn1Integer::from_bn(&serial)?;
     builder.set_serial_number(&serial)?;
-    builder.set_subject_name(&name(place))?;
-    builder.set_issuer_name(&name(issuer))?;
+    builder.set_subject_name(&name(place, names))?;
+    builder.set_issuer_name(&name(issuer, names))?;
     builder.set_pubkey(&own_key)?;
     let now = i64::try_from(UnixTime::now().as_secs()).unwrap();
     let day = |day: i32| Asn1Time::from_unix(now + i64::from(day) * 86_400);
@@ -241,11 +316,17 @@ fn make(kind: Kind, place: usize, issuer: usize, issuer_key: Key) -> Result<X509
             let value = Asn1OctetString::new_from_bytes(&[5, 0])?;
             builder.append_extension(X509Extension::new_from_der(&oid, true, &value)?)?;
         }
-        if place == 2 {
-            let names = SubjectAlternativeName::new()
-                .dns("db.test")
-                .build(&builder.x509v3_context(None, None))?;
-            builder.append_extension(names)?;
+        if let Some(constraints) = kind.constraints {
+            builder.append_extension(name_constraints(constraints)?)?;
+        }
+        let mut alternative = SubjectAlternativeName::new();
+        match names {
+            Names::Dns => alternative.dns(names.host()),
+            _ => alternative.email("someone@db.test"),
+        };
+        if place == 2 && matches!(names, Names::Dns | Names::Email) {
+            let alternative = alternative.build(&builder.x509v3_context(None, None))?;
+            builder.append_extension(alternative)?;
         }
     }
     let hash = match kind.hash {
@@ -267,16 +348,17 @@ struct Made {
 
 impl Made {
     fn new(chain: &Chain) -> Self {
-        let root = make(chain.root, 0, 0, chain.root.key).unwrap();
+        let names = chain.names;
+        let root = make(chain.root, 0, names, 0, chain.root.key).unwrap();
         let between = chain
             .between
-            .map(|kind| make(kind, 1, 0, chain.root.key).unwrap());
+            .map(|kind| make(kind, 1, names, 0, chain.root.key).unwrap());
         let (issuer, issuer_key) = match (chain.is_issued, chain.between) {
             (false, _) => (2, chain.own.key),
             (true, Some(between)) => (1, between.key),
             (true, None) => (0, chain.root.key),
         };
-        let own = make(chain.own, 2, issuer, issuer_key).unwrap();
+        let own = make(chain.own, 2, names, issuer, issuer_key).unwrap();
         let Given {
             root: gives_root,
             between: gives_between,
@@ -303,7 +385,7 @@ impl Made {
         }
     }
 
-    fn judge(&self) -> Result<(), Distrust> {
+    fn judge(&self, host: Option<&str>) -> Result<(), Distrust> {
         let der = |one: &X509| CertificateDer::from(one.to_der().unwrap());
         let own = der(&self.own);
         let chain: Vec<_> = self.sent.iter().map(der).collect();
@@ -312,7 +394,7 @@ impl Made {
             own: &own,
             chain: &chain,
         };
-        verify(shown, &roots, None, UnixTime::now())
+        verify(shown, &roots, host, UnixTime::now())
     }
 
     /// Returns the verdict of `openssl verify -purpose sslserver -auth_level 2`.
@@ -339,15 +421,27 @@ impl Made {
     }
 }
 
+/// Returns whether the host is found in the common name only.
+fn falls_back(chain: &Chain) -> bool {
+    chain.own.version != 2 || chain.names != Names::Dns
+}
+
 /// Returns whether the judge may refuse what OpenSSL accepts: ring has no signatures with SHA-224,
-/// and webpki no path through certificates of X.509 v1 or keys that may not sign certificates.
+/// and webpki no path through certificates of X.509 v1 or keys that may not sign certificates. Below
+/// name constraints the judge takes no common name, nor a certificate that webpki takes for none of a
+/// server.
 fn may_be_stricter(chain: &Chain) -> bool {
+    let is_webpkis = chain.own.version == 2 && chain.own.is_ca != Some(true);
+    let constrains = |kind: Kind| kind.version == 2 && kind.constraints.is_some();
+    let is_constrained =
+        chain.is_issued && (constrains(chain.root) || chain.between.is_some_and(constrains));
     let issued = chain.is_issued.then_some(chain.own);
     let has_sha224 = |kind: Kind| kind.hash == Hash::Sha224;
     issued.is_some_and(has_sha224)
         || chain.between.is_some_and(has_sha224)
         // Such a certificate of the server's is known by its direct issuer alone.
-        || (chain.between.is_some() && (chain.own.version != 2 || chain.own.is_ca == Some(true)))
+        || (chain.between.is_some() && !is_webpkis)
+        || (is_constrained && (falls_back(chain) || !is_webpkis))
         || chain.between.is_some_and(|between| between.is_ca != Some(true))
 }
 
@@ -360,7 +454,10 @@ proptest! {
         for one in [&made.own].into_iter().chain(&made.sent).chain(&made.roots) {
             check_fields(&one.to_der().unwrap());
         }
-        let (ours, theirs) = (made.judge(), made.ask_openssl());
+        let (ours, theirs) = (made.judge(Some(chain.names.host())), made.ask_openssl());
+        // Without a host the common name does not matter.
+        let by_chain = made.judge(None);
+        prop_assert!(ours == by_chain || (ours == Err(Distrust::CommonName) && falls_back(&chain)));
         if theirs == X509VerifyResult::OK {
             prop_assert!(ours.is_ok() || may_be_stricter(&chain), "{ours:?} is too strict");
         } else {

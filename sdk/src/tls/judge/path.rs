@@ -8,13 +8,21 @@ use super::{Distrust, Shown};
 use crate::tls::algorithms;
 use crate::tls::x509::{Version, X509};
 
-/// Checks that a certificate leads to one of the roots.
+/// The presence of name constraints in an issuer of a path, its root included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameConstraints {
+    Present,
+    Absent,
+}
+
+/// Checks that a certificate leads to one of the roots. Returns whether an issuer of the path has name
+/// constraints.
 pub(super) fn check(
     shown: Shown<'_>,
     own: &X509<'_>,
     given: &[Root<'_>],
     now: UnixTime,
-) -> Result<(), Distrust> {
+) -> Result<NameConstraints, Distrust> {
     let (ends, between): (Vec<&Root<'_>>, Vec<&Root<'_>>) =
         given.iter().partition(|root| root.is_self_issued());
     let issuers: Vec<&Root<'_>> = ends.into_iter().filter(|root| root.may_issue()).collect();
@@ -22,7 +30,7 @@ pub(super) fn check(
     let current: Vec<&Root<'_>> = current.copied().collect();
     let search = |ends: &[&Root<'_>]| find(shown, own, ends, &between, now);
     let refused = match search(&current) {
-        Ok(()) => return Ok(()),
+        Ok(constraints) => return Ok(constraints),
         Err(reason) => reason,
     };
     // webpki does not look at a root's dates, so this shows whether they are the only reason.
@@ -36,17 +44,18 @@ pub(super) fn check(
     })
 }
 
-/// Finds a path to one of `ends`, by way of the server's chain and of `between`.
+/// Finds a path to one of `ends`, by way of the server's chain and of `between`, and returns whether it
+/// has name constraints. They do not lead to a search for another path.
 fn find(
     shown: Shown<'_>,
     own: &X509<'_>,
     ends: &[&Root<'_>],
     between: &[&Root<'_>],
     now: UnixTime,
-) -> Result<(), Distrust> {
+) -> Result<NameConstraints, Distrust> {
     if own.version != Version::V3 || own.is_ca() {
         return match ends.iter().any(|root| has_issued(root, own)) {
-            true => Ok(()),
+            true => Ok(NameConstraints::Absent),
             false => Err(Distrust::UnknownIssuer),
         };
     }
@@ -59,6 +68,11 @@ fn find(
         .map(|der| CertificateDer::from(der.as_ref()))
         .collect();
     let end_entity = EndEntityCert::try_from(shown.own).map_err(reason)?;
+    let end_of = |path: &VerifiedPath<'_>| {
+        let mut found = anchors.iter().zip(&ends);
+        let end = found.find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()));
+        end.map(|(_, root)| *root)
+    };
     // What webpki leaves out. Where it is not so, webpki looks for another path.
     let check_rest = |path: &VerifiedPath<'_>| {
         let mut links = path.intermediate_certificates();
@@ -66,9 +80,7 @@ fn find(
             return Err(webpki::Error::EndEntityUsedAsCa);
         }
         let length = path.intermediate_certificates().count();
-        let mut found = anchors.iter().zip(&ends);
-        let end = found.find(|(anchor, _)| std::ptr::eq(*anchor, path.anchor()));
-        match end.is_some_and(|(_, root)| root.allows_length(length)) {
+        match end_of(path).is_some_and(|root| root.allows_length(length)) {
             true => Ok(()),
             false => Err(webpki::Error::PathLenConstraintViolated),
         }
@@ -82,7 +94,14 @@ fn find(
         None,
         Some(&check_rest),
     );
-    found.map(|_| ()).map_err(reason)
+    let path = found.map_err(reason)?;
+    let mut links = path.intermediate_certificates();
+    let is_constrained = end_of(&path).is_none_or(Root::constrains_names)
+        || links.any(|link| Root::new(&link.der()).is_none_or(|link| link.constrains_names()));
+    Ok(match is_constrained {
+        true => NameConstraints::Present,
+        false => NameConstraints::Absent,
+    })
 }
 
 /// Returns whether a root has itself issued a certificate that webpki takes for none of a server:

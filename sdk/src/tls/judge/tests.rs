@@ -1,6 +1,8 @@
 //! Names, dates and single kinds of certificates.
 
-use rcgen::{CertificateParams, CustomExtension, DnType, KeyPair, SanType};
+use rcgen::{
+    CertificateParams, CustomExtension, DnType, GeneralSubtree, KeyPair, NameConstraints, SanType,
+};
 
 use super::*;
 
@@ -86,6 +88,92 @@ fn root_of_any_kind_is_trusted_as_a_servers_own_certificate() {
         judge(unknown, None),
         Err(Distrust::CriticalExtension("1.3.6.1.4.1.9".to_owned()))
     );
+}
+
+/// Judges a server's certificate for db.localhost: a root has issued a certificate between, and this
+/// one the server's.
+fn judge_below(
+    root: Option<NameConstraints>,
+    between: Option<NameConstraints>,
+    own: CertificateParams,
+    host: Option<&str>,
+) -> Result<(), Distrust> {
+    let ca = |name, constraints| {
+        let mut params = named(&[name]);
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        params.name_constraints = constraints;
+        (params, KeyPair::generate().unwrap())
+    };
+    let (root, root_key) = ca("cn:the root", root);
+    let anchor = root.self_signed(&root_key).unwrap();
+    let root = rcgen::Issuer::new(root, root_key);
+    let (between, between_key) = ca("cn:between", between);
+    let link = between.signed_by(&between_key, &root).unwrap();
+    let between = rcgen::Issuer::new(between, between_key);
+    let key = KeyPair::generate().unwrap();
+    let own = own.signed_by(&key, &between).unwrap();
+    let shown = Shown {
+        own: own.der(),
+        chain: &[link.der().clone()],
+    };
+    verify(shown, &[anchor.der().clone()], host, UnixTime::now())
+}
+
+fn permitted(domain: &str) -> NameConstraints {
+    NameConstraints {
+        permitted_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())],
+        excluded_subtrees: Vec::new(),
+    }
+}
+
+fn excluded(domain: &str) -> NameConstraints {
+    NameConstraints {
+        permitted_subtrees: Vec::new(),
+        excluded_subtrees: vec![GeneralSubtree::DnsName(domain.to_owned())],
+    }
+}
+
+#[test]
+fn common_name_below_name_constraints_does_not_count() {
+    let host = "db.localhost";
+    let common_name = || named(&["cn:db.localhost"]);
+    let with_email = || {
+        let mut params = named(&["cn:db.localhost"]);
+        let email = "someone@example.com".try_into().unwrap();
+        params.subject_alt_names.push(SanType::Rfc822Name(email));
+        params
+    };
+    for constraints in [permitted("example.com"), excluded(host), permitted(host)] {
+        for own in [common_name, with_email as fn() -> CertificateParams] {
+            let by = |root, between, host| judge_below(root, between, own(), host);
+            let some = || Some(constraints.clone());
+            let refused = Err(Distrust::CommonName);
+            assert_eq!(by(None, some(), Some(host)), refused, "{constraints:?}");
+            assert_eq!(by(some(), None, Some(host)), refused, "{constraints:?}");
+            assert_eq!(by(None, some(), Some("other")), Err(Distrust::HostName));
+            assert_eq!(by(None, some(), None), Ok(()), "no name was asked for");
+        }
+    }
+    let below = |names: &[&str], host| {
+        judge_below(
+            None,
+            Some(permitted("example.com")),
+            named(names),
+            Some(host),
+        )
+    };
+    assert_eq!(below(&["cn:db"], "db"), Err(Distrust::CommonName));
+    assert_eq!(
+        below(&["cn:127.0.0.1"], "127.0.0.1"),
+        Err(Distrust::CommonName)
+    );
+    assert_eq!(
+        below(&["cn:127.0.0.1", "db.example.com"], "127.0.0.1"),
+        Err(Distrust::CommonName)
+    );
+    assert_eq!(below(&["db.example.com"], "db.example.com"), Ok(()));
+    assert_eq!(judge_below(None, None, common_name(), Some(host)), Ok(()));
+    assert_eq!(judge_below(None, None, with_email(), Some(host)), Ok(()));
 }
 
 #[test]
