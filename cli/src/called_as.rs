@@ -26,13 +26,25 @@ static CALL: OnceLock<Call> = OnceLock::new();
 /// own name.
 pub fn init(args: &Args) {
     let program = std::env::var("STAGELINK_COMMAND").ok();
-    let local = args.command.as_ref().and_then(local_options);
-    let local = local.map(|local| local.advised().trim().to_owned());
+    let local = local_of(args.command.as_ref());
     // Only the first call counts.
     let _ = CALL.set(Call {
         program: program.filter(|program| is_plain(program)),
         local: local.filter(|local| !local.is_empty()),
     });
+}
+
+/// Returns the option by which an advised command finds the local clouds, where this one is for them.
+fn local_of(command: Option<&Command>) -> Option<String> {
+    match command {
+        // `stagelink dev` runs the local clouds, so what it advises is for them.
+        None => Some("--local".to_owned()),
+        Some(Command::Dev(options)) if options.remote.is_none() => Some("--local".to_owned()),
+        Some(command) => {
+            let local = local_options(command)?;
+            Some(local.advised().trim().to_owned())
+        }
+    }
 }
 
 /// Returns a text with the commands in it as they are called here.
@@ -131,6 +143,21 @@ const OPENING: &str = "`stagelink ";
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn commands_that_dev_advises_are_for_its_local_clouds() {
+        use clap::Parser as _;
+        for (words, expected) in [
+            (&["stagelink"][..], Some("--local")),
+            (&["stagelink", "dev"], Some("--local")),
+            (&["stagelink", "dev", "--remote", "staging"], None),
+            (&["stagelink", "status", "--local"], Some("--local")),
+        ] {
+            let args = Args::try_parse_from(words).unwrap();
+            let local = local_of(args.command.as_ref());
+            assert_eq!(local.as_deref(), expected, "{words:?}");
+        }
+    }
 
     fn call(program: Option<&str>, local: Option<&str>) -> Call {
         Call {

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use stagelink_pipeline::{Error, ErrorKind};
 
+use crate::called_as::as_called;
 use crate::output::{note, print_json};
 
 /// An error and its causes.
@@ -20,10 +21,16 @@ impl Failure {
     pub(crate) fn new(error: &anyhow::Error) -> Self {
         let of_pipeline = error.downcast_ref::<Error>();
         let kind = of_pipeline.map(Error::kind);
+        let called = |text: String| as_called(&text).into_owned();
+        let details = of_pipeline.map_or_else(Vec::new, |error| error.details().collect());
         Self {
-            error: error.to_string(),
-            details: of_pipeline.map_or_else(Vec::new, |error| error.details().collect()),
-            because: error.chain().skip(1).map(ToString::to_string).collect(),
+            error: called(error.to_string()),
+            details: details.into_iter().map(called).collect(),
+            because: error
+                .chain()
+                .skip(1)
+                .map(|cause| called(cause.to_string()))
+                .collect(),
             is_retryable: matches!(kind, Some(ErrorKind::Busy | ErrorKind::Unavailable)),
         }
     }

@@ -6,6 +6,8 @@ use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{CellAlignment, ContentArrangement};
 use stagelink::one_line;
 
+use crate::called_as::as_called;
+
 /// A table. It never breaks a line within a cell, so that an address or a hash can be copied.
 pub(crate) struct Table(comfy_table::Table);
 
@@ -25,7 +27,9 @@ impl Table {
     }
 
     pub(crate) fn add_row<const N: usize>(&mut self, cells: [&str; N]) {
-        self.0.add_row(cells.map(|cell| one_line(cell).to_string()));
+        // A command in a cell is written before the columns are laid out.
+        let cells = cells.map(|cell| as_called(&one_line(cell).to_string()).into_owned());
+        self.0.add_row(cells);
     }
 
     /// Makes a table whose cells have two lines each.

@@ -5,6 +5,8 @@ use std::fmt::Display;
 use stagelink::one_line;
 use stagelink_pipeline::Lookup;
 
+use crate::called_as::as_called;
+
 /// The judgement of a line, which a character at its beginning shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
@@ -36,7 +38,9 @@ pub(super) struct Cell(Vec<String>);
 
 impl Cell {
     pub(super) fn line(&mut self, mark: Mark, text: impl Display) {
-        let text = one_line(text);
+        // A command in it is written before the columns are laid out.
+        let text = one_line(text).to_string();
+        let text = as_called(&text);
         self.0.push(match mark {
             Mark::Plain => text.to_string(),
             mark => format!("{} {text}", mark.character()),
