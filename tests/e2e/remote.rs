@@ -15,7 +15,7 @@ use stagelink_tests::{
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::Command;
+use tokio::process::{ChildStderr, Command};
 use tokio::time::timeout;
 
 use crate::dev::Dev;
@@ -419,16 +419,26 @@ async fn production_takes_its_word_and_its_name_at_a_terminal() {
         );
     }
 
-    let typed = async |answer: &str| {
+    let typed = async |before: &str, answer: &str| {
         let terminal = openpty(None, None).expect("a terminal");
         let mut keyboard = File::from(terminal.master);
-        keyboard.write_all(answer.as_bytes()).expect("an answer");
+        keyboard.write_all(before.as_bytes()).expect("keys");
         let mut command = remote.dev(project.path(), &words).await;
         command.arg("--json").stdin(terminal.slave);
-        (keyboard, command)
+        let mut child = command.spawn().expect("it starts");
+        let mut errors = child.stderr.take().expect("its errors");
+        let shown = read_until(&mut errors, "shop-production to go on:").await;
+        keyboard.write_all(answer.as_bytes()).expect("an answer");
+        (keyboard, child, errors, shown)
     };
-    let (_keyboard, mut command) = typed("shop-staging\n").await;
-    let run = Run::new(&command.output().await.expect("it runs"), &remote.record);
+    // What was typed before the question is no answer to it.
+    let (_keyboard, child, mut errors, mut shown) =
+        typed("shop-production\n", "shop-staging\n").await;
+    let ended = timeout(Duration::from_secs(60), errors.read_to_end(&mut shown)).await;
+    ended.expect("it ends").expect("errors can be read");
+    let mut output = child.wait_with_output().await.expect("it runs");
+    output.stderr = shown;
+    let run = Run::new(&output, &remote.record);
     assert_eq!(run.code, Some(1), "{}", run.errors);
     assert!(
         words_of(&run.errors).contains("not the name shop-production"),
@@ -436,8 +446,7 @@ async fn production_takes_its_word_and_its_name_at_a_terminal() {
         run.errors
     );
 
-    let (_keyboard, mut command) = typed("shop-production\n").await;
-    let mut child = command.spawn().expect("it starts");
+    let (_keyboard, mut child, _errors, _) = typed("", "shop-production\n").await;
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
     let line = timeout(Duration::from_secs(120), lines.next_line()).await;
     let line = line.expect("it is up").expect("a line").expect("a line");
@@ -469,6 +478,17 @@ async fn production_takes_its_word_and_its_name_at_a_terminal() {
     remote.record.add(line);
     remote.record.add(next);
     remote.record.text();
+}
+
+/// Reads until a text was shown, and returns all that was.
+async fn read_until(from: &mut ChildStderr, text: &str) -> Vec<u8> {
+    let mut shown = Vec::new();
+    while !words_of(&String::from_utf8_lossy(&shown)).contains(text) {
+        let read = timeout(Duration::from_secs(120), from.read_buf(&mut shown)).await;
+        let read = read.expect("it is shown").expect("errors can be read");
+        assert!(read > 0, "{text}: {}", String::from_utf8_lossy(&shown));
+    }
+    shown
 }
 
 /// Returns a text with one space between its words, as it was before it was wrapped.

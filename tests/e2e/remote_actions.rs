@@ -53,6 +53,7 @@ impl Desk {
         // The name of production's app is asked for at the start.
         let mut at_start = &keyboard;
         if words.contains(&"--production") {
+            until(&screen, "shop-production to go on:").await;
             at_start.write_all(b"shop-production\n").expect("keys");
         }
         let mut lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
@@ -98,13 +99,7 @@ impl Desk {
 
     /// Waits until the screen has a text.
     async fn until(&self, text: &str) {
-        for _ in 0..600 {
-            if words_of(&self.screen()).contains(text) {
-                return;
-            }
-            sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{text}: {}", self.screen());
+        until(&self.screen, text).await;
     }
 
     /// Types a line, and returns what the screen showed before.
@@ -192,6 +187,18 @@ async fn board_changes_the_real_stage_when_its_operator_types_its_name() {
     shop.project.record.add(desk.screen());
     shop.project.record.text();
     desk.end().await;
+}
+
+/// Waits until a screen has a text.
+async fn until(screen: &Mutex<String>, text: &str) {
+    let shown = || screen.lock().expect("the screen").clone();
+    for _ in 0..600 {
+        if words_of(&shown()).contains(text) {
+            return;
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    panic!("{text}: {}", shown());
 }
 
 /// Returns a text with one space between its words, as it was before it was wrapped.

@@ -52,7 +52,7 @@ impl Terminal {
     pub(super) async fn confirm(&self, question: &str, word: &str) -> anyhow::Result<()> {
         self.ensure_it_can_ask()?;
         let mut waiting = self.waiting.lock().await;
-        let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
+        drop_what_was_typed();
         // A line that came after its question was over is not an answer to this one.
         let still_waits = |line: &mut Line| matches!(line.try_recv(), Err(TryRecvError::Empty));
         let mut line = match waiting.take_if(still_waits) {
@@ -76,6 +76,11 @@ impl Terminal {
         }
         Ok(())
     }
+}
+
+/// Drops what was typed at the terminal and not read yet, so that it answers no question that is asked later.
+pub(super) fn drop_what_was_typed() {
+    let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
 }
 
 /// Starts to read a line. The thread ends with the process, also where it still waits.

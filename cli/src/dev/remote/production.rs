@@ -5,6 +5,7 @@ use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use anyhow::{Context as _, bail};
 use stagelink::one_line;
 
+use crate::dev::terminal::drop_what_was_typed;
 use crate::usage_error::of_usage;
 
 /// Makes sure that a stage of kind production was named by `--production` too, at a terminal.
@@ -28,13 +29,14 @@ pub(super) fn ensure_wanted(stage: &str, is_named: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for the app's name.
+/// Asks for the app's name. What was typed before counts for nothing.
 ///
 /// # Errors
 ///
 /// When another word is typed.
 pub(super) fn confirm(stage: &str, app: &str) -> anyhow::Result<()> {
     let (stage, app) = (one_line(stage), one_line(app));
+    drop_what_was_typed();
     write!(
         stderr(),
         "Local functions will read the real data of stage {stage}. Type {app} to go on: "
