@@ -79,7 +79,8 @@ pub(crate) async fn compile(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    operator_secrets::withhold(&mut command);
+    operator_secrets::add_url_variables_of(project);
+    operator_secrets::withhold(command.as_std_mut());
     outer_cargo::forget(command.as_std_mut());
     cargo_output::show_progress(&mut command);
     prepare(&mut command);

@@ -7,6 +7,7 @@ use std::sync::Once;
 use anyhow::{Context as _, bail};
 use stagelink_pipeline::{Error, MigrationFolder, SETTINGS_FILE, SettingsFile};
 
+use crate::operator_secrets;
 use crate::output::note;
 use crate::stage_name;
 
@@ -48,8 +49,9 @@ pub(crate) fn containing(folder: &Path) -> &Path {
     inside.find(is_project).unwrap_or(folder)
 }
 
-/// Reads the settings file of a project, or returns `None` if it has none. The first time it notes the
-/// stages that one of the commands takes for something else.
+/// Reads the settings file of a project, or returns `None` if it has none. The variables of its stages'
+/// database URLs are withheld from builds from then on. The first time it notes the stages that one of the
+/// commands takes for something else.
 ///
 /// # Errors
 ///
@@ -57,6 +59,7 @@ pub(crate) fn containing(folder: &Path) -> &Path {
 pub(crate) fn settings_file(project: &Path) -> Result<Option<SettingsFile>, Error> {
     static NOTED: Once = Once::new();
     let file = SettingsFile::load(project)?;
+    file.iter().for_each(operator_secrets::add_url_variables);
     NOTED.call_once(|| {
         for text in file.iter().flat_map(stage_name::notes_on_commands) {
             note(format_args!("  ! {text}"));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tokio::process::Command;
 
-use crate::child_process;
+use crate::{child_process, operator_secrets};
 
 /// The commit of a project's folder.
 #[derive(Debug, Default, PartialEq)]
@@ -31,6 +31,7 @@ impl Commit {
 async fn git(project: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
     command.current_dir(project).args(arguments);
+    operator_secrets::withhold(command.as_std_mut());
     let output = child_process::output(&mut command).await.ok()?;
     let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     output.status.success().then_some(text)

@@ -52,7 +52,7 @@ impl GitCheckout {
         let mut command = Command::new("git");
         command.arg("-C").arg(&self.project).args(arguments);
         // A hook of the repository is code of others, too.
-        operator_secrets::withhold(&mut command);
+        operator_secrets::withhold(command.as_std_mut());
         let output = child_process::output(&mut command).await;
         let output = output.map_err(|error| format!("git cannot be started: {error}"))?;
         match output.status.success() {
@@ -163,6 +163,7 @@ impl Checkout for GitCheckout {
             let mut command = Command::new("git");
             command.arg("-C").arg(&self.project);
             command.args(["merge-base", "--is-ancestor", older, newer]);
+            operator_secrets::withhold(command.as_std_mut());
             let output = child_process::output(&mut command).await;
             let output = output.map_err(|error| format!("git cannot be started: {error}"))?;
             match output.status.code() {
@@ -194,6 +195,7 @@ fn remove(repository: &Path, tree: &Path) {
     let mut command = std::process::Command::new("git");
     command.arg("-C").arg(repository);
     command.args(["worktree", "remove", "--force"]).arg(tree);
+    operator_secrets::withhold(&mut command);
     let _ = command.output();
 }
 
