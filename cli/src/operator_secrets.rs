@@ -72,7 +72,12 @@ mod tests {
     #[test]
     fn tokens_are_withheld_and_other_variables_stay() {
         let withheld = withheld();
-        for name in SECRETS {
+        for name in [
+            "HEROKU_API_KEY",
+            "NETLIFY_AUTH_TOKEN",
+            "PGPASSWORD",
+            "STAGELINK_POSTGRES",
+        ] {
             assert!(withheld.contains(name), "{name}");
         }
         for name in ["DATABASE_URL", "PATH", "AWS_SECRET_ACCESS_KEY"] {
