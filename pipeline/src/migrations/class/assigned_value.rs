@@ -117,7 +117,8 @@ impl Target<'_> {
     fn takes_result(&self, function: &str) -> bool {
         let name = self.name();
         match function.strip_prefix("pg_catalog.").unwrap_or(function) {
-            "nextval" => matches!(name, "bigint" | "integer" | "smallint"),
+            // A sequence soon counts beyond a smallint.
+            "nextval" => matches!(name, "bigint" | "integer"),
             "gen_random_uuid" | "uuid_generate_v1" | "uuid_generate_v1mc" | "uuid_generate_v4"
             | "uuidv4" | "uuidv7" => name == "uuid" || self.takes_text_of(36),
             "now" | "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => {

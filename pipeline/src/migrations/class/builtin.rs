@@ -405,8 +405,9 @@ pub(super) fn may_act(facts: &TargetFacts, name: &str) -> bool {
         && (begins.iter().any(|one| name.starts_with(one)) || is_of_extension())
 }
 
-/// Extensions that Postgres and its providers come with. Their scripts create objects of their own.
-const EXTENSIONS: [&str; 46] = [
+/// Extensions that Postgres and its providers come with. Their scripts create objects of their own. Not intarray:
+/// its operators take the place of Postgres's, and refuse arrays with NULLs.
+const EXTENSIONS: [&str; 45] = [
     "address_standardizer",
     "amcheck",
     "bloom",
@@ -424,7 +425,6 @@ const EXTENSIONS: [&str; 46] = [
     "hstore",
     "hypopg",
     "intagg",
-    "intarray",
     "isn",
     "lo",
     "ltree",

@@ -322,6 +322,10 @@ pub(super) fn judge_change(draft: &mut Draft<'_>, table: &ObjectName, action: &S
             return;
         }
         K::SET_DEFAULT => judge_new_default(draft, table, &column.name, action, &change),
+        // A long value of PLAIN has to fit a page, which a later write may not do.
+        K::SET_STORAGE if change.text().to_string().to_lowercase().ends_with("plain") => {
+            draft.add(BAN_NEW_WRITE_RESTRICTION, action);
+        }
         K::SET_STORAGE | K::SET_COMPRESSION => draft.fits_both = true,
         K::SET_EXPRESSION => draft.add(REWRITE_TABLE, action),
         K::DROP_NOT_NULL

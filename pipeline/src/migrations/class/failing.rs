@@ -16,6 +16,9 @@ const NEVER_FAIL_OPERATORS: [&str; 39] = [
     "~<=~", "~<~", "~>=~", "~>~", "~~", "~~*", "&<", "&>",
 ];
 
+/// Operators whose right side is a pattern, which a value of a column may be no valid one of.
+const PATTERN_OPERATORS: [&str; 8] = ["!~", "!~*", "!~~", "!~~*", "~", "~*", "~~", "~~*"];
+
 /// Immutable functions of Postgres that fail for no value, of those that indexes call.
 const NEVER_FAIL: [&str; 25] = [
     "btrim",
@@ -89,7 +92,14 @@ fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
         K::BIN_EXPR | K::PREFIX_EXPR => {
             let symbols = symbols(part);
             let is_sign = part.kind() == K::PREFIX_EXPR && matches!(symbols.as_str(), "+" | "-");
-            !symbols.is_empty() && !is_sign && !NEVER_FAIL_OPERATORS.contains(&symbols.as_str())
+            let is_pattern =
+                PATTERN_OPERATORS.contains(&symbols.as_str()) || has_pattern_word(part);
+            let right = part.children().last();
+            let is_constant = right.is_some_and(|right| right.kind() == K::LITERAL);
+            (is_pattern && !is_constant)
+                || (!symbols.is_empty()
+                    && !is_sign
+                    && !NEVER_FAIL_OPERATORS.contains(&symbols.as_str()))
         }
         K::CALL_EXPR => query::function_name(part).is_some_and(|name| {
             let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
@@ -97,4 +107,18 @@ fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
         }),
         _ => false,
     }
+}
+
+/// Returns whether an expression compares with a pattern by a word: `a LIKE b`.
+fn has_pattern_word(part: &SyntaxNode) -> bool {
+    part.children_with_tokens().any(|one| {
+        let text = match (one.as_node(), one.as_token()) {
+            (Some(node), _) if node.kind() == SyntaxKind::OP => node.text().to_string(),
+            (_, Some(token)) => token.text().to_owned(),
+            _ => return false,
+        };
+        let words = text.to_lowercase();
+        let mut words = words.split_whitespace();
+        words.any(|word| matches!(word, "like" | "ilike" | "similar"))
+    })
 }

@@ -115,6 +115,29 @@ fn code_of_an_expression_is_asked_for_in_each_notation() {
                 &["ban-new-write-restriction"],
             ),
             ("CREATE INDEX ON small ((a || v))", Before, &[]),
+            (
+                "CREATE INDEX ON small ((a LIKE v))",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "CREATE INDEX ON small ((a ~ v))",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            ("CREATE INDEX ON small ((a LIKE 'x%'))", Before, &[]),
+            ("CREATE INDEX ON small ((a ~ '^x' AND v = a))", Before, &[]),
+            (
+                "ALTER TABLE small ALTER COLUMN a SET STORAGE PLAIN",
+                After,
+                &["ban-new-write-restriction"],
+            ),
+            (
+                "ALTER TABLE small ALTER COLUMN a SET STORAGE EXTERNAL",
+                Before,
+                &[],
+            ),
+            ("CREATE EXTENSION intarray", Ask, asks),
             ("CREATE EXTENSION pg_trgm", Before, &[]),
             ("CREATE EXTENSION unheard_of", Ask, asks),
             (
