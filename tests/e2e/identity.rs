@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use stagelink::{Client, Database, Error, ErrorKind, Settings, StageMark};
 use stagelink_local_postgres::Database as OwnDatabase;
 use stagelink_tests::{
-    Auth, FunctionHarness, HerokuFixture, Identity, OwnServer, as_superuser, database, pooled,
-    proxy, server, stagelink_command, through,
+    Auth, FunctionHarness, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, as_superuser,
+    database, pooled, proxy, server, stagelink_command, through,
 };
 use tokio::process::Command;
 
@@ -272,6 +272,7 @@ async fn mark_check_costs_no_round_trip() {
         ("stagelink:staging", "?options=-c%20application_name%3Dshop"),
     ] {
         let proxy = proxy().await;
+        proxy.delay(NETWORK_DELAY);
         let fixture = HerokuFixture::new().await;
         mark(&fixture, name).await;
         let url = format!("{}{query}", through(&proxy, &fixture.database.url()));

@@ -2,12 +2,13 @@
 
 use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::ServerSource;
-use stagelink_tests::{Auth, HerokuFixture, Identity, OwnServer, proxy, through};
+use stagelink_tests::{Auth, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, proxy, through};
 
 /// Round trips from a cold start to the first response, including the one that opens the TCP
 /// connection.
 async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
     let proxy = server.proxy().await;
+    proxy.delay(NETWORK_DELAY);
     let url = through(&proxy, &server.database(Auth::Scram).await.url());
     let text = |is_on: bool| if is_on { "true" } else { "false" };
     let link = Database::new(Settings::from_vars([
@@ -68,6 +69,7 @@ async fn cold_connect_to_postgres_17_costs_the_minimum() {
 #[tokio::test]
 async fn warm_select_costs_one_round_trip() {
     let proxy = proxy().await;
+    proxy.delay(NETWORK_DELAY);
     let fixture = HerokuFixture::new().await;
     fixture.set_url(&through(&proxy, &fixture.database.url()));
     let function = fixture.function("health").await;

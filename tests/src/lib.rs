@@ -56,6 +56,7 @@ pub use crate::mitm::MitmBehavior;
 pub use crate::own_server::Auth;
 pub use crate::own_server::OwnServer;
 pub use crate::own_server::pooled;
+pub use crate::postgres::NETWORK_DELAY;
 pub use crate::postgres::as_superuser;
 pub use crate::postgres::at;
 pub use crate::postgres::database;

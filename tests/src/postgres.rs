@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use stagelink_local::network::Proxy;
 use stagelink_local_postgres::{Database, Server, ServerOptions, ServerSource};
@@ -88,6 +89,12 @@ pub fn end_sessions(role: &str) -> String {
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = '{role}'"
     )
 }
+
+/// The delay of each direction with which a proxy counts the round trips of a login.
+///
+/// A server sends something unasked, such as the tickets of TLS. Without a delay it may arrive while a
+/// client that the machine has held up is still sending, which then counts as another round trip.
+pub const NETWORK_DELAY: Duration = Duration::from_millis(20);
 
 /// Starts a proxy in front of this run's server that can simulate a faulty network.
 ///

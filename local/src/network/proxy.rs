@@ -87,6 +87,9 @@ impl Proxy {
 
     /// Number of round trips on all connections so far, without the one that opens each TCP
     /// connection.
+    ///
+    /// Without a [`delay`](Self::delay) it depends on the machine where the server sends something
+    /// unasked, such as the tickets of TLS: that may arrive in the middle of what the client sends.
     pub fn round_trips(&self) -> usize {
         self.traffic.round_trips.load(Ordering::SeqCst)
     }

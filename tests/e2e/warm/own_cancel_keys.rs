@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use stagelink::{Database, Error, Settings, params};
 use stagelink_local::network::Proxy;
-use stagelink_tests::{Auth, HerokuFixture, Identity, MitmBehavior, OwnServer, through};
+use stagelink_tests::{
+    Auth, HerokuFixture, Identity, MitmBehavior, NETWORK_DELAY, OwnServer, through,
+};
 
 use super::within;
 
@@ -117,6 +119,7 @@ async fn recognition_by_the_cancel_key_costs_no_round_trip() {
     for behavior in [MitmBehavior::OwnCancelKeys, MitmBehavior::Relay] {
         let between = server.mitm(behavior).await;
         let proxy = Proxy::start(between.address()).await.expect("a proxy");
+        proxy.delay(NETWORK_DELAY);
         let url = through(&proxy, &url);
         let database = open(&url, &[]);
         let db = database.client().await.expect("a connection");

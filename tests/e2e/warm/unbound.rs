@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use stagelink::{Database, Settings};
 use stagelink_local_postgres::PgBouncerOptions;
-use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, through};
+use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, NETWORK_DELAY, OwnServer, through};
 
 use super::within;
 
@@ -84,6 +84,7 @@ async fn recognition_of_a_pooler_costs_no_round_trip() {
         (Auth::Trust, 6),
     ] {
         let proxy = server.proxy().await;
+        proxy.delay(NETWORK_DELAY);
         let url = through(&proxy, &server.database(auth).await.url());
         let settings = Settings::from_vars([
             ("STAGELINK_STAGE", "staging"),
