@@ -23,6 +23,8 @@ export function launch() {
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   const page = await context.newPage();
+  // A machine that does other work, too, may hold the page up.
+  page.setDefaultTimeout(60_000);
   page.texts = [];
   page.errors = [];
   page.on("pageerror", (error) => page.errors.push(String(error)));
@@ -102,7 +104,7 @@ export async function checkStill(page, state) {
 
 /** Waits until a condition holds. */
 export async function until(what, condition) {
-  const ends = Date.now() + 20_000;
+  const ends = Date.now() + 60_000;
   while (Date.now() < ends) {
     if (await condition()) return;
     await new Promise((resolve) => setTimeout(resolve, 50));

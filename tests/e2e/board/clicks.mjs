@@ -38,7 +38,7 @@ assert.match(await rows.nth(2).locator(".fall").getAttribute("aria-label"), /cre
 assert.match(await rows.nth(2).locator(".more").textContent(), /^cold .*, 1 round trip$/);
 assert.ok(!(await page.locator("#requests").textContent()).includes("in-the-query"));
 
-// The function's own connection is one of those that the server counts now.
+// The connection that the test holds is one of those that the server counts now.
 await until("the connections are live", async () => (await connections()) >= 1);
 
 // The filters, and the pause.

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
-use stagelink_tests::{Record, SmallProject, root, send, target_folder};
+use stagelink_tests::{Record, SmallProject, root, send, stagelink_command, target_folder};
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -112,6 +112,23 @@ async fn board_shows_and_does_all_by_clicks_and_tells_no_secret() {
     let dev = Dev::start(&["--project", project.path()]).await;
     let record = record(&dev, &project);
     let site = dev.stage("staging")["port_url"].as_str().expect("a URL");
+    // A connection that the board counts; the function of the project opens none.
+    let mut connection = Command::new(stagelink_command().await);
+    connection
+        .args([
+            "psql",
+            "staging",
+            "--local",
+            "--",
+            "-c",
+            "SELECT pg_sleep(600)",
+        ])
+        .current_dir(project.root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true);
+    let _connection = connection.spawn().expect("it starts");
     let report = browse("clicks.mjs", &[dev.board(), site]).await;
     let texts = report["texts"].as_str().expect("texts");
     for part in [
