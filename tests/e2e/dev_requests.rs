@@ -184,29 +184,14 @@ async fn request_is_one_line_with_its_log_lines_and_no_noise() {
     assert!(line.contains("  cold ") && line.ends_with(id), "{line}");
     // Not reported is not zero.
     assert!(!line.contains("database"), "{line}");
-    let starting = dev
-        .lines
-        .next_line()
-        .await
-        .expect("a line")
-        .expect("a line");
+    let starting = dev.line_with("").await;
     assert_eq!(starting.trim(), format!("{id} starting"));
-    let own = dev
-        .lines
-        .next_line()
-        .await
-        .expect("a line")
-        .expect("a line");
+    let own = dev.line_with("").await;
     assert_eq!(own.trim(), format!("{id} INFO hello: own\\u{{1b}}[2Jline"));
 
     // The noise in between is left out.
     send("POST", &url, &[], "break").await;
-    let failed = dev
-        .lines
-        .next_line()
-        .await
-        .expect("a line")
-        .expect("a line");
+    let failed = dev.line_with("").await;
     assert!(
         failed.contains(" 502 ") && words_of(&failed).contains(" warm Broken "),
         "{failed}, after that of {id}"

@@ -64,9 +64,10 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
         // Dropping the future stops what it has started so far.
         () = &mut shutdown => return Ok(()),
     };
+    let requests = running.cloud.requests().subscribe();
     let printed = running.print_summary(options.json);
     let names: Vec<_> = running.cloud.stages().iter().map(StageSite::name).collect();
-    let printer = RequestPrinter::start(running.cloud.requests(), style, &names);
+    let printer = RequestPrinter::start(requests, style, &names);
     if printed.is_ok() {
         tokio::select! {
             () = &mut shutdown => {}

@@ -54,12 +54,13 @@ pub(super) async fn run(
         running = RemoteEnvironment::start(options, stage) => running?,
         () = &mut shutdown => return Ok(()),
     };
+    let requests = running.site.requests().subscribe();
     let printed = running.print_summary(options.json);
     let style = RequestStyle {
         is_remote: true,
         ..style
     };
-    let printer = RequestPrinter::start(running.site.requests(), style, &[stage]);
+    let printer = RequestPrinter::start(requests, style, &[stage]);
     if printed.is_ok() {
         tokio::select! {
             () = &mut shutdown => {}

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use stagelink_local::lambda::LogLine;
-use stagelink_local::{RequestEvent, RequestLog, RequestRecord};
+use stagelink_local::{RequestEvent, RequestRecord};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::oneshot;
@@ -56,9 +56,15 @@ struct Running {
 }
 
 impl RequestPrinter {
-    /// Shows the requests from now on. `stages` are the names of the stages.
-    pub(super) fn start(requests: &RequestLog, style: RequestStyle, stages: &[&str]) -> Self {
-        let events = requests.subscribe();
+    /// Shows the requests of a subscription. `stages` are the names of the stages.
+    ///
+    /// The subscription is older than the line that says that everything runs, since a client may send a
+    /// request as soon as it has read that line.
+    pub(super) fn start(
+        events: Receiver<RequestEvent>,
+        style: RequestStyle,
+        stages: &[&str],
+    ) -> Self {
         let columns = Columns::of(stages, style);
         let (stop, stopped) = oneshot::channel();
         Self {
