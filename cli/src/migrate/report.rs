@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use stagelink::{DatabaseInfo, one_line};
-use stagelink_pipeline::{HistoryEntry, MigrationPlan, MigrationReport, PlannedMigration};
+use stagelink_pipeline::{
+    HistoryEntry, HistoryProblem, MigrationPlan, MigrationReport, PlannedMigration,
+};
 
 use super::history;
 use super::progress::{AppliedFile, RunProgress};
@@ -53,7 +55,11 @@ impl<'a> Report<'a> {
             pending: plan.pending().collect(),
             is_refused: plan.ensure_admitted().is_err(),
             override_refusals: plan.override_refusals(),
-            allowed: plan.allowed().iter().map(ToString::to_string).collect(),
+            allowed: plan
+                .allowed()
+                .iter()
+                .map(HistoryProblem::without_advice)
+                .collect(),
             applied: None,
             applied_by_others: None,
         }

@@ -27,12 +27,21 @@ pub struct HistoryProblem {
     pub disagreement: Option<Disagreement>,
     /// The migration, as `V<number>__<name>`.
     pub migration: String,
+    /// The difference, as the predicate of a sentence about the migration.
+    difference: String,
     advice: String,
+}
+
+impl HistoryProblem {
+    /// Returns the difference as a sentence without an end, and without what to do about it.
+    pub fn without_advice(&self) -> String {
+        format!("{} {}", self.migration, self.difference)
+    }
 }
 
 impl fmt::Display for HistoryProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.migration, self.advice)
+        write!(f, "{} {}: {}", self.migration, self.difference, self.advice)
     }
 }
 
@@ -130,35 +139,41 @@ fn difference(
         return None;
     }
     let path = file.path();
-    let advice = if own_name && file.differs_in_line_endings(&row.checksum) {
-        format!(
-            "was applied with other line endings than {path} has now: check it out with those of \
-             the repository, as `*.sql text eol=lf` in .gitattributes does"
+    let (difference, advice) = if own_name && file.differs_in_line_endings(&row.checksum) {
+        (
+            format!("was applied with other line endings than {path} has now"),
+            "check it out with those of the repository, as `*.sql text eol=lf` in .gitattributes does"
+                .to_owned(),
         )
     } else if own_name {
-        format!(
-            "was applied {}, and {path} was edited since: restore the file as it was, and make \
-             the change in a new one; or go on without it: `stagelink migrate STAGE --allow edited`",
-            when(row)
+        (
+            format!("was applied {}, and {path} was edited since", when(row)),
+            "restore the file as it was, and make the change in a new one; or go on without it: \
+             `stagelink migrate STAGE --allow edited`"
+                .to_owned(),
         )
     } else if is_of(&row.name) {
-        format!(
-            "was applied {}, and its file was renamed to {path} since: give it its old name \
-             again",
-            when(row)
+        (
+            format!(
+                "was applied {}, and its file was renamed to {path} since",
+                when(row)
+            ),
+            "give it its old name again".to_owned(),
         )
     } else {
-        format!(
-            "was applied {}, and {path} is another migration with its number: rename {path} to \
-             V{}__{}.sql",
-            when(row),
-            numbers.take(),
-            file.name()
+        let number = numbers.take();
+        (
+            format!(
+                "was applied {}, and {path} is another migration with its number",
+                when(row)
+            ),
+            format!("rename {path} to V{number}__{}.sql", file.name()),
         )
     };
     Some(HistoryProblem {
         disagreement: own_name.then_some(Disagreement::Edited),
         migration: row.to_string(),
+        difference,
         advice,
     })
 }
@@ -175,11 +190,10 @@ fn missing(row: &AppliedMigration) -> HistoryProblem {
     HistoryProblem {
         disagreement: Some(Disagreement::Missing),
         migration: row.to_string(),
-        advice: format!(
-            "was applied {}, and the folder has no such file: bring it back (it may be on a \
-             branch that is not merged, or deleted); or go on without it: `stagelink migrate STAGE --allow missing`",
-            when(row)
-        ),
+        difference: format!("was applied {}, and the folder has no such file", when(row)),
+        advice: "bring it back (it may be on a branch that is not merged, or deleted); or go on \
+                 without it: `stagelink migrate STAGE --allow missing`"
+            .to_owned(),
     }
 }
 
@@ -191,9 +205,10 @@ fn older(
     HistoryProblem {
         disagreement: Some(Disagreement::Older),
         migration: file.to_string(),
+        difference: format!("is not applied, and {newest}, which comes after it, is"),
         advice: format!(
-            "is not applied, and {newest}, which comes after it, is: rename {} to V{}__{}.sql, \
-             unless other databases have it already; or apply it now: `stagelink migrate STAGE --allow older`",
+            "rename {} to V{}__{}.sql, unless other databases have it already; or apply it now: \
+             `stagelink migrate STAGE --allow older`",
             file.path(),
             numbers.take(),
             file.name()
@@ -205,12 +220,13 @@ fn too_large(file: &MigrationFile) -> HistoryProblem {
     HistoryProblem {
         disagreement: None,
         migration: file.to_string(),
-        advice: format!(
-            "has a number above {}, which the history of this database does not take: number it \
-             as the files before it, or widen the history with `stagelink migrate widen-history \
-             STAGE`",
+        difference: format!(
+            "has a number above {}, which the history of this database does not take",
             i32::MAX
         ),
+        advice: "number it as the files before it, or widen the history with `stagelink migrate \
+                 widen-history STAGE`"
+            .to_owned(),
     }
 }
 
