@@ -25,6 +25,7 @@ mod local_clouds;
 mod login;
 pub mod mark;
 pub mod migrate;
+mod migration_rules;
 mod missing;
 pub mod needs;
 pub mod new;

@@ -382,7 +382,7 @@ async fn kept_data_is_available_in_the_next_run() {
 }
 
 /// Docker keeps the data in a volume, which outlives the folder that names it.
-async fn remove_volume(folder: &Path) {
+pub(crate) async fn remove_volume(folder: &Path) {
     if let Ok(named) = std::fs::read_to_string(folder.join("docker-volume")) {
         let removed = Command::new("docker")
             .args(["volume", "rm", named.lines().next().expect("a name")])

@@ -24,6 +24,11 @@ pub(crate) struct Deploy<'a> {
 
 impl Deploy<'_> {
     pub(crate) async fn record(&self, project: &Project) {
+        project.run(&self.sql()).await;
+    }
+
+    /// Returns the statements that make the record.
+    pub(crate) fn sql(&self) -> String {
         let Self {
             stage,
             artifact,
@@ -40,7 +45,7 @@ impl Deploy<'_> {
              'c0ffee254729296a45a3885639ac7e10f9d54979', '{{}}', 'ann@desk', now() - interval '{age}', \
              now() - interval '{age}', '{outcome}', '{manifest}', 'c4n4ry-key')"
         );
-        project.run(&format!("{TABLE}; {insert}")).await;
+        format!("{TABLE}; {insert}")
     }
 }
 

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use stagelink::{Database, Settings};
-use stagelink_pipeline::{DeployPhase, DeployRequest, Enforcement, MigrationOptions};
+use stagelink_pipeline::{DeployPhase, DeployRequest, MigrationOptions};
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
 use crate::migrate::overrides;
+use crate::migration_rules::enforcement;
 use crate::operator;
 use crate::project;
 use crate::site_access::site_access;
@@ -41,6 +42,8 @@ pub(super) async fn from_options(
     let mut request = DeployRequest::new(stage, context, folder, site, database);
     request.migrations = project::migrations(project, file)?;
     request.options = limits(options)?;
+    let phase = DeployPhase::Before;
+    request.options.enforcement = enforcement(&options.local, &request.database, phase).await?;
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty;
     request.test_limit = (!options.no_test).then(|| Duration::from_secs(options.test_limit));
@@ -49,15 +52,10 @@ pub(super) async fn from_options(
     Ok(request)
 }
 
-/// Returns the limits and rules of the migrations. The local clouds have no code that a change could
-/// break.
+/// Returns the limits and rules of the migrations, but for those that depend on the database.
 fn limits(options: &DeployOptions) -> anyhow::Result<MigrationOptions> {
     let mut limits = MigrationOptions::default();
     limits.overrides = overrides(&options.overridden, &options.reasons)?;
     limits.applied_by = operator::name();
-    limits.enforcement = match options.local.local {
-        Some(_) => Enforcement::Nothing,
-        None => Enforcement::OfStage(DeployPhase::Before),
-    };
     Ok(limits)
 }

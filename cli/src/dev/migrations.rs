@@ -1,17 +1,19 @@
 //! The migrations of `stagelink dev`: applied to each local stage as it starts, and to all of them when
 //! a file appears or changes.
 
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use stagelink::{Database, Settings};
 use stagelink_local::{Cloud, StageSite};
-use stagelink_pipeline::{MigrationFile, MigrationFolder};
+use stagelink_pipeline::{
+    DeployPhase, MigrationFile, MigrationFolder, forget_deploys, local_enforcement,
+};
 use tokio::time::sleep;
 
-use crate::migrate;
+use crate::migrate::{self, LocalRun, Told};
 use crate::output::{note, note_error};
 
 /// The migrations of a project, with the content that was applied last.
@@ -33,9 +35,12 @@ impl LocalMigrations {
 
     /// Marks each stage's database and applies the migrations to it. Connects as the stage's
     /// functions do: by pipeline, app, config var, TLS and role. Returns what was done.
+    ///
+    /// The records of deploys in kept data are of an earlier run, whose deploys are gone.
     pub(super) async fn mark_and_apply(&mut self, stages: &[StageSite]) -> anyhow::Result<String> {
         for stage in stages {
             database(stage).set_stage_mark().await?;
+            forget_deploys(&database_without_pooler(stage)).await?;
         }
         self.applied = self.content();
         if !self.folder.is_dir() {
@@ -72,33 +77,39 @@ impl LocalMigrations {
     }
 
     /// Applies the files ahead of the first one without a statement to each stage, whatever fails on
-    /// another one. Returns what was done.
+    /// another one; those of *after* only where no deploy is recorded. Returns what was done.
     async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<String> {
         let folder = MigrationFolder::read(&self.folder)?;
         let empty = folder.empty_files().next();
         let empty = empty.map(|file| file.path().to_owned());
         let complete = folder.before_first_empty();
-        let (mut applied_to, mut failed) = (BTreeMap::new(), None);
-        let told = RefCell::new(BTreeSet::new());
-        let tell = |line: String| {
-            if told.borrow_mut().insert(line.clone()) {
-                note(format_args!("  migrations: {line}"));
-            }
-        };
+        let (mut runs, mut failed) = (BTreeMap::new(), None);
+        let told = Mutex::new(BTreeSet::new());
         for stage in stages {
-            let database = database_without_pooler(stage);
-            match migrate::apply_folder(&database, &complete, tell).await {
-                Ok(applied) => {
-                    let stages: &mut Vec<&str> = applied_to.entry(applied).or_default();
+            // What a stage waits for is its own; what a deployed stage would say, it says for each.
+            let tell = |line: Told| {
+                let line = match line {
+                    Told::Wait(line) => format!("{}: {line}", stage.name()),
+                    Told::DecisionOfDeployedStage(line) => line,
+                };
+                let is_new = told.lock().is_ok_and(|mut told| told.insert(line.clone()));
+                if is_new {
+                    note(format_args!("  migrations: {line}"));
+                }
+            };
+            match apply_to(stage, &complete, tell).await {
+                Ok(run) => {
+                    let stages: &mut Vec<&str> = runs.entry(run).or_default();
                     stages.push(stage.name());
                 }
                 // Mostly the same mistake for each stage.
                 Err(error) => failed = failed.or(Some(error)),
             }
         }
-        let mut results: Vec<String> = applied_to
+        let mut results: Vec<String> = runs
             .iter()
-            .map(|(files, stages)| done(files, stages))
+            .flat_map(|(run, stages)| [done(run, stages), waiting(run, stages)])
+            .flatten()
             .collect();
         if let Some(file) = empty {
             results.push(format!("{file} has no statement yet, and later files wait"));
@@ -122,16 +133,57 @@ impl LocalMigrations {
     }
 }
 
-/// Returns what was applied to stages: `V4__mail and V5__index applied to production and staging`.
-fn done(files: &[String], stages: &[&str]) -> String {
+/// Applies the files to one stage.
+async fn apply_to(
+    stage: &StageSite,
+    folder: &MigrationFolder,
+    tell: impl Fn(Told) + Send + Sync,
+) -> anyhow::Result<LocalRun> {
+    let database = database_without_pooler(stage);
+    let enforcement = local_enforcement(&database, DeployPhase::Before).await?;
+    migrate::apply_folder(&database, folder, enforcement, tell).await
+}
+
+/// Returns what was applied to stages: `V4__mail and V5__index applied to production and staging`; `None`
+/// where nothing was, and files wait.
+fn done(run: &LocalRun, stages: &[&str]) -> Option<String> {
     let stages = stages.join(" and ");
-    let files = match files {
-        [] => return format!("nothing new for {stages}"),
+    match run.applied.is_empty() {
+        true if run.waiting.is_empty() => Some(format!("nothing new for {stages}")),
+        true => None,
+        false => Some(format!("{} applied to {stages}", files(&run.applied))),
+    }
+}
+
+/// Returns the files that wait, and what to do.
+fn waiting(run: &LocalRun, stages: &[&str]) -> Option<String> {
+    if run.waiting.is_empty() {
+        return None;
+    }
+    let verb = match run.waiting.len() {
+        1 => "waits",
+        _ => "wait",
+    };
+    let stage = match stages {
+        [only] => only,
+        _ => "STAGE",
+    };
+    Some(format!(
+        "{} {verb} on {}: code that was deployed there may need what the migration changes; deploy code that \
+         does not, then `stagelink migrate {stage} --after --local`",
+        files(&run.waiting),
+        stages.join(" and "),
+    ))
+}
+
+/// Returns the names of files, at most two of them.
+fn files(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
         [only] => only.clone(),
         [first, last] => format!("{first} and {last}"),
-        [first, .., last] => format!("{first} to {last}, {} files,", files.len()),
-    };
-    format!("{files} applied to {stages}")
+        [first, .., last] => format!("{first} to {last}, {} files,", names.len()),
+    }
 }
 
 fn database(stage: &StageSite) -> Database {
@@ -155,20 +207,34 @@ mod tests {
 
     #[test]
     fn line_names_the_files_and_the_stages() {
-        let files = ["V1__a", "V2__b", "V3__c"].map(str::to_owned);
+        let names = ["V1__a", "V2__b", "V3__c"].map(str::to_owned);
+        let run = |applied: usize, waiting: usize| LocalRun {
+            applied: names[..applied].to_vec(),
+            waiting: names[3 - waiting..].to_vec(),
+        };
         let both = ["production", "staging"];
-        assert_eq!(
-            done(&files[..0], &both),
-            "nothing new for production and staging"
+        for (applied, stages, expected) in [
+            (0, &both[..], "nothing new for production and staging"),
+            (1, &both[..1], "V1__a applied to production"),
+            (2, &both[..1], "V1__a and V2__b applied to production"),
+            (
+                3,
+                &both,
+                "V1__a to V3__c, 3 files, applied to production and staging",
+            ),
+        ] {
+            assert_eq!(done(&run(applied, 0), stages).as_deref(), Some(expected));
+            assert_eq!(waiting(&run(applied, 0), stages), None);
+        }
+        assert_eq!(done(&run(0, 1), &both), None);
+        let line = waiting(&run(1, 1), &both[..1]).expect("a line");
+        assert!(line.starts_with("V3__c waits on production: "), "{line}");
+        assert!(
+            line.contains("`stagelink migrate production --after"),
+            "{line}"
         );
-        assert_eq!(done(&files[..1], &both[..1]), "V1__a applied to production");
-        assert_eq!(
-            done(&files[..2], &both[..1]),
-            "V1__a and V2__b applied to production"
-        );
-        assert_eq!(
-            done(&files, &both),
-            "V1__a to V3__c, 3 files, applied to production and staging"
-        );
+        let line = waiting(&run(1, 2), &both).expect("a line");
+        assert!(line.starts_with("V2__b and V3__c wait on production and staging: "));
+        assert!(line.contains("`stagelink migrate STAGE --after"), "{line}");
     }
 }

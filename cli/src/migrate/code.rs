@@ -1,11 +1,10 @@
 //! The code that runs on a stage, for a run of `stagelink migrate --after`.
 
 use stagelink::Database;
-use stagelink_pipeline::{
-    DEFAULT_ROLLBACK_WINDOW, MigrationFolder, MigrationPlan, RunningCode, running_code,
-};
+use stagelink_pipeline::{MigrationFolder, MigrationPlan, RunningCode, running_code};
 
 use crate::args::MigrateOptions;
+use crate::migration_rules::code_windows;
 use crate::output::note;
 use crate::project;
 
@@ -20,12 +19,12 @@ pub(super) async fn running_on(
     folder: &MigrationFolder,
     options: &MigrateOptions,
 ) -> anyhow::Result<Option<RunningCode>> {
-    if !options.after || options.local.local.is_some() {
+    if !options.after {
         return Ok(None);
     }
     let file = project::settings_file(&options.local.project)?;
-    let window = file.map_or(DEFAULT_ROLLBACK_WINDOW, |file| file.rollback_window());
-    Ok(running_code(database, Some(folder), window).await?)
+    let windows = code_windows(&options.local, file.as_ref());
+    Ok(running_code(database, Some(folder), windows).await?)
 }
 
 /// Says that no record tells which code runs, where the run applies files of *after*.

@@ -22,6 +22,7 @@ use self::progress::RunProgress;
 use self::report::Report;
 use crate::args::{AllowedDisagreement, LocalOptions, MigrateCommand, MigrateOptions};
 use crate::failure::print_failure;
+use crate::migration_rules::enforcement;
 use crate::operator;
 use crate::output::{note, print, print_beside, print_json, print_wrapped, terminal_width};
 use crate::planned_change::confirm;
@@ -69,6 +70,11 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
             return Err(error);
         }
     };
+    let phase = match options.after {
+        true => DeployPhase::After,
+        false => DeployPhase::Before,
+    };
+    limits.enforcement = enforcement(&options.local, &database, phase).await?;
     limits.running_code = code::running_on(&database, &folder, options).await?;
     let step = Step::begin("plan");
     let plan = MigrationPlan::make(&database, &folder, &limits).await?;
@@ -80,7 +86,7 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
             "note: no pending file needs --override {unused}"
         ));
     }
-    if limits.running_code.is_none() && options.after {
+    if limits.running_code.is_none() && options.after && options.local.local.is_none() {
         code::note_unknown(&plan);
     }
     if options.plan {
@@ -149,35 +155,66 @@ async fn connect(options: &MigrateOptions) -> anyhow::Result<(Database, Database
 }
 
 /// Applies the migrations of a folder to a stage's database, without a question. Returns their
-/// names, as `V<number>__<name>`. Files of each class are applied: it is for local stages and tests,
-/// which have no code that a change could break.
+/// names, as `V<number>__<name>`. Files of each class are applied: it is for tests, which have no code
+/// that a change could break.
 ///
 /// # Errors
 ///
 /// Those of the pipeline's plan and its run.
 pub async fn apply(database: &Database, folder: &Path) -> anyhow::Result<Vec<String>> {
-    apply_folder(database, &MigrationFolder::read(folder)?, |_| ()).await
+    let (folder, nothing) = (MigrationFolder::read(folder)?, Enforcement::Nothing);
+    let applied = apply_folder(database, &folder, nothing, |_| ()).await?;
+    Ok(applied.applied)
 }
 
-/// Applies migrations as [`apply`] does. Calls `tell` for each file that a deployed stage would not
-/// apply ahead of a deploy, with its reasons.
+/// A line of a run on a local stage.
+pub(crate) enum Told {
+    /// It waits for another session.
+    Wait(String),
+    /// A file is applied, and a deployed stage would not apply it ahead of a deploy, for these reasons.
+    DecisionOfDeployedStage(String),
+}
+
+/// The result of a run on a local stage.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct LocalRun {
+    /// The names of the files that were applied, as `V<number>__<name>`.
+    pub(crate) applied: Vec<String>,
+    /// The names of those that wait for a run after the deploy.
+    pub(crate) waiting: Vec<String>,
+}
+
+/// Applies migrations without a question, and tells what a person who looks on would want to know.
+///
+/// # Errors
+///
+/// Those of the pipeline's plan and its run; one when a file is held back by one that waits.
 pub(crate) async fn apply_folder(
     database: &Database,
     folder: &MigrationFolder,
-    tell: impl Fn(String),
-) -> anyhow::Result<Vec<String>> {
+    enforcement: Enforcement,
+    tell: impl Fn(Told) + Send + Sync,
+) -> anyhow::Result<LocalRun> {
     let mut options = MigrationOptions::default();
-    options.enforcement = Enforcement::Nothing;
+    options.enforcement = enforcement;
     options.applied_by = operator::name();
     let plan = MigrationPlan::make(database, folder, &options).await?;
-    let report = plan.apply(database, &options, &|_| ()).await?;
+    let listener = |event: &MigrationEvent<'_>| {
+        if event.is_a_wait() {
+            tell(Told::Wait(event.to_string()));
+        }
+    };
+    let report = plan.apply(database, &options, &listener).await?;
     for migration in plan.pending() {
         if let Some(decision) = report::decision_of_deployed_stage(&migration) {
-            tell(decision);
+            tell(Told::DecisionOfDeployedStage(decision));
         }
     }
-    let applied = report.applied.iter();
-    Ok(applied.map(|(file, _)| file.to_string()).collect())
+    let applied = report.applied.iter().map(|(file, _)| file.to_string());
+    Ok(LocalRun {
+        applied: applied.collect(),
+        waiting: report.waiting.iter().map(ToString::to_string).collect(),
+    })
 }
 
 /// Returns the folder of migrations: of the project, unless one is named.
@@ -208,18 +245,13 @@ async fn database(
     Ok(Database::new(settings.map(Settings::without_pooler)))
 }
 
-/// Returns the limits and rules of a run. The local clouds have no code that a change could break.
+/// Returns the limits and rules of a run, but for those that depend on the database.
 fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     let mut limits = MigrationOptions::default();
     limits.wait = Duration::from_secs(options.wait);
     limits.time_limit = Duration::from_secs(options.time_limit);
     limits.overrides = overrides(&options.overridden, &options.reasons)?;
     limits.applied_by = operator::name();
-    limits.enforcement = match (&options.local.local, options.after) {
-        (Some(_), _) => Enforcement::Nothing,
-        (None, false) => Enforcement::OfStage(DeployPhase::Before),
-        (None, true) => Enforcement::OfStage(DeployPhase::After),
-    };
     limits.allowed = options
         .allowed
         .iter()

@@ -11,6 +11,7 @@ use crate::args::{LocalOptions, StatusOptions};
 use crate::lambda;
 use crate::link::request::Environment;
 use crate::local_clouds;
+use crate::migration_rules::code_windows;
 use crate::project;
 use crate::site;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
@@ -66,9 +67,7 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
     let mut request = StatusRequest::new(sources, site);
     request.aws = lambda::access(&options.local).map_err(|error| format!("{error:#}"));
     request.limit = Duration::from_secs(options.timeout);
-    if let Some(file) = file {
-        request.rollback_window = file.rollback_window();
-    }
+    request.windows = code_windows(&options.local, file);
     let migrations = project::migrations(&options.local.project, file);
     request.migrations = migrations.map_err(unusable);
     Ok(request)

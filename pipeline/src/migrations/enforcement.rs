@@ -10,8 +10,8 @@ use crate::migrations::statement::ObjectName;
 /// The strictness of a run about the classes of its files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enforcement {
-    /// Files of each class are applied, as local stages and tests want it: no code runs there that
-    /// a change could break.
+    /// Files of each class are applied, as tests and local stages without a deploy want it: no code
+    /// runs there that a change could break.
     Nothing,
     /// Files of *stop* and *ask*, and those that mix classes, are refused; those of *after* wait
     /// for their phase.

@@ -124,6 +124,16 @@ pub enum MigrationEvent<'a> {
     },
 }
 
+impl MigrationEvent<'_> {
+    /// Returns whether the run waits for another session.
+    pub fn is_a_wait(&self) -> bool {
+        matches!(
+            self,
+            Self::WaitsForMigration { .. } | Self::WaitsFor { .. } | Self::TriesAgain { .. }
+        )
+    }
+}
+
 impl fmt::Display for MigrationEvent<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

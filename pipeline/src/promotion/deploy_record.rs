@@ -12,6 +12,7 @@ use stagelink::tokio_postgres::{Client, Error as DriverError, Row};
 use stagelink::{Database, Stage};
 
 pub use self::outcome::DeployOutcome;
+pub use self::writing::forget_deploys;
 pub(crate) use self::writing::{NewDeploy, begin, finish};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{DEPLOYS_TABLE, ReadError, bounded_read, describe_driver_error};

@@ -32,7 +32,7 @@ mod waiting;
 
 pub use self::abort::{AbortReport, abort};
 pub use self::abort_rollback::abort_rollback;
-pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records};
+pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records, forget_deploys};
 pub(crate) use self::deploy_record::{NewDeploy, begin, finish, read as read_deploy_records};
 pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
@@ -56,7 +56,7 @@ pub(crate) use self::schema::{SchemaPlan, SchemaTarget};
 pub(crate) use self::self_check::AskedDeploy;
 pub(crate) use self::smoke::SmokeTest;
 pub(crate) use self::source::address_of;
-pub use self::stage_code::running_code;
+pub use self::stage_code::{CodeWindows, local_enforcement, running_code};
 pub use self::step::Step;
 pub(crate) use self::unfinished::{of_another_site, unreadable};
 pub(crate) use self::visitor::Visitor;

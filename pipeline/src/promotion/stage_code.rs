@@ -13,18 +13,66 @@ use stagelink::{Database, one_line};
 
 use crate::error::Error;
 use crate::migrations::class::Class;
-use crate::migrations::{MigrationFile, MigrationFolder, RunningCode};
+use crate::migrations::{DeployPhase, Enforcement, MigrationFile, MigrationFolder, RunningCode};
 use crate::needs::{
     GateReason, GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate, gate_after,
 };
 use crate::promotion::deploy_record::{DeployOutcome, DeployRecord, records_and_time};
 use crate::settings_file::LEAST_ROLLBACK_WINDOW;
 
+/// The times for which code that serves no new request may still run, or come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CodeWindows {
+    /// The time for which a rollback may bring the artifact before back.
+    rollback: Duration,
+    /// The longest time of a background function.
+    background: Duration,
+}
+
+impl CodeWindows {
+    /// Returns those of a deployed stage: `rollback` as `policy.rollback_window` of the settings file has
+    /// it, and the 15 minutes of a background function on Netlify, below which neither is.
+    pub fn of_stage(rollback: Duration) -> Self {
+        Self {
+            rollback: rollback.max(LEAST_ROLLBACK_WINDOW),
+            background: LEAST_ROLLBACK_WINDOW,
+        }
+    }
+
+    /// Returns those of a local stage, which are none: its only visitor is the person who runs the
+    /// command, and who wants to see the whole course at once.
+    pub fn of_local_stage() -> Self {
+        Self {
+            rollback: Duration::ZERO,
+            background: Duration::ZERO,
+        }
+    }
+}
+
+/// Returns the strictness of a run of migrations on a local stage: that of a deployed one once a deploy
+/// of the stage is recorded, whose code goes on running while the schema changes; none before.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`](crate::ErrorKind::Database) when the records cannot be read.
+pub async fn local_enforcement(
+    database: &Database,
+    phase: DeployPhase,
+) -> Result<Enforcement, Error> {
+    let (records, _) = records_and_time(database, MOST_RECORDS).await?;
+    let may_run = |record: &DeployRecord| match record.outcome {
+        Some(outcome) => outcome.leaves_it_live(),
+        None => true,
+    };
+    Ok(match records.iter().any(may_run) {
+        true => Enforcement::OfStage(phase),
+        false => Enforcement::Nothing,
+    })
+}
+
 /// Looks up the code that runs on a stage, or that a rollback may bring back, by the records of its
 /// deploys. `None` where no deploy is recorded: the code was deployed by other means, and which code it
 /// is is not known.
-///
-/// `window` is the time for which the artifact before a promotion may come back.
 ///
 /// # Errors
 ///
@@ -33,10 +81,10 @@ use crate::settings_file::LEAST_ROLLBACK_WINDOW;
 pub async fn running_code(
     database: &Database,
     folder: Option<&MigrationFolder>,
-    window: Duration,
+    windows: CodeWindows,
 ) -> Result<Option<RunningCode>, Error> {
     let (records, now) = records_and_time(database, MOST_RECORDS).await?;
-    let artifacts = artifacts(&records, now, window);
+    let artifacts = artifacts(&records, now, windows);
     if artifacts.is_empty() {
         return Ok(None);
     }
@@ -61,8 +109,7 @@ struct StageArtifact {
 }
 
 /// Returns the artifacts that run, or may run again, from the records with the newest first.
-fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<StageArtifact> {
-    let window = window.max(LEAST_ROLLBACK_WINDOW);
+fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> Vec<StageArtifact> {
     let mut artifacts = Vec::new();
     let mut seen = BTreeSet::new();
     // The time at which a newer artifact went live.
@@ -83,7 +130,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
                         "deploy code that was built with it first".to_owned(),
                         false,
                     )),
-                    Some(end) => until(end, window).map(|until| {
+                    Some(end) => until(end, windows.rollback).map(|until| {
                         let (end, until) = (shown(end), shown_end(until));
                         (
                             format!("artifact {name} ran until {end}, and a rollback may bring it back until {until}"),
@@ -101,7 +148,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
             }
             // It was live for a moment, in which a background function may have begun.
             (Some(DeployOutcome::Restored | DeployOutcome::Aborted), Some(end)) => {
-                let Some(until) = until(end, LEAST_ROLLBACK_WINDOW) else {
+                let Some(until) = until(end, windows.background) else {
                     continue;
                 };
                 let (end, until) = (shown(end), shown_end(until));
@@ -133,7 +180,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, window: Duration) -> Vec<
                 functions: functions(&record.manifest),
             });
         }
-        artifacts.extend(unrecorded(record, &records[index + 1..], now));
+        artifacts.extend(unrecorded(record, &records[index + 1..], now, windows));
     }
     artifacts
 }
@@ -144,6 +191,7 @@ fn unrecorded(
     record: &DeployRecord,
     older: &[DeployRecord],
     now: Timestamp,
+    windows: CodeWindows,
 ) -> Option<StageArtifact> {
     let previous = record.previous.as_deref()?;
     if !record.outcome.is_some_and(DeployOutcome::leaves_it_live)
@@ -152,7 +200,7 @@ fn unrecorded(
         return None;
     }
     let end = record.finished_at.as_deref().and_then(parse)?;
-    let until = end.checked_add(LEAST_ROLLBACK_WINDOW).ok()?;
+    let until = end.checked_add(windows.background).ok()?;
     let (previous, until_text) = (one_line(previous), shown_end(until));
     (now < until).then(|| StageArtifact {
         state: format!(

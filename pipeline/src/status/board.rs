@@ -11,6 +11,7 @@ use stagelink::{Database, Settings, Stage};
 use crate::migrations::MigrationFolder;
 use crate::needs::RecordedMigration;
 use crate::netlify::DeployContext;
+use crate::promotion::CodeWindows;
 use crate::promotion::DeployRecord;
 use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
@@ -50,7 +51,7 @@ impl StatusBoard {
             site,
             aws,
             migrations,
-            rollback_window,
+            windows,
             limit,
         } = request;
         let branches: BTreeSet<_> = stages
@@ -94,7 +95,7 @@ impl StatusBoard {
                 }
                 settings => settings,
             };
-            let found = DatabaseParts::look_up(settings, &migrations, rollback_window, limit).await;
+            let found = DatabaseParts::look_up(settings, &migrations, windows, limit).await;
             tell(&format!("the database of {stage} is done"));
             found
         });
@@ -194,7 +195,7 @@ impl DatabaseParts {
     async fn look_up(
         settings: Result<Settings, String>,
         folder: &Result<Option<MigrationFolder>, String>,
-        rollback_window: Duration,
+        windows: CodeWindows,
         limit: Duration,
     ) -> Self {
         let settings = match settings {
@@ -208,7 +209,7 @@ impl DatabaseParts {
         };
         let migrations = match &database {
             Lookup::Known { .. } => {
-                let read = migrations::read(&handle, folder, rollback_window);
+                let read = migrations::read(&handle, folder, windows);
                 Lookup::of(within(limit, read).await)
             }
             other => other.without_value(|_| Lookup::absent("")),

@@ -1,12 +1,11 @@
 //! The migrations of a stage's database, beside those of the project.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::error::Error;
 use crate::migrations::{HistoryEntry, MigrationFolder, MigrationState};
+use crate::promotion::CodeWindows;
 use crate::status::lookup::Lookup;
 use crate::status::pending_after::{self, PendingAfter};
 
@@ -58,7 +57,7 @@ fn not_looked_up() -> Lookup<Vec<PendingAfter>> {
 pub(super) async fn read(
     database: &Database,
     folder: &Result<Option<MigrationFolder>, String>,
-    rollback_window: Duration,
+    windows: CodeWindows,
 ) -> Result<MigrationStatus, Error> {
     let known = folder.as_ref().ok().and_then(Option::as_ref);
     let state = MigrationState::read(database, known).await?;
@@ -72,7 +71,7 @@ pub(super) async fn read(
     });
     let pending = &state.pending;
     let after = match known {
-        Some(folder) => pending_after::look_up(database, folder, pending, rollback_window).await,
+        Some(folder) => pending_after::look_up(database, folder, pending, windows).await,
         None => Lookup::absent("the folder of migrations is not known"),
     };
     Ok(MigrationStatus {

@@ -1,14 +1,12 @@
 //! The pending migrations of *after*: those that the stage's code bears by now, and what others wait for.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::migrations::MigrationFolder;
 use crate::migrations::class::Class;
 use crate::needs::MigrationList;
-use crate::promotion::running_code;
+use crate::promotion::{CodeWindows, running_code};
 use crate::status::lookup::Lookup;
 
 /// A pending migration of *after*.
@@ -27,7 +25,7 @@ pub(super) async fn look_up(
     database: &Database,
     folder: &MigrationFolder,
     pending: &[String],
-    window: Duration,
+    windows: CodeWindows,
 ) -> Lookup<Vec<PendingAfter>> {
     let list = MigrationList::of(folder);
     let is_of_after = |version: i64| {
@@ -42,7 +40,7 @@ pub(super) async fn look_up(
     if files.is_empty() {
         return Lookup::absent("no migration of after is pending");
     }
-    match running_code(database, Some(folder), window).await {
+    match running_code(database, Some(folder), windows).await {
         Ok(Some(code)) => {
             let files = files.into_iter().map(|file| PendingAfter {
                 migration: file.to_string(),

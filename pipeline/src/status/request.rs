@@ -9,6 +9,7 @@ use crate::api::ApiAccess;
 use crate::aws::AwsAccess;
 use crate::migrations::MigrationFolder;
 use crate::netlify::DeployContext;
+use crate::promotion::CodeWindows;
 use crate::settings_file::DEFAULT_ROLLBACK_WINDOW;
 
 /// The stages of a project, and where each part of them is looked up.
@@ -25,8 +26,8 @@ pub struct StatusRequest {
     /// The migrations of the project, or the reason why they are not known. `None` where the project
     /// has none.
     pub migrations: Result<Option<MigrationFolder>, String>,
-    /// The time after a promotion for which a rollback stays possible.
-    pub rollback_window: Duration,
+    /// The times for which code that was replaced may come back, or goes on.
+    pub windows: CodeWindows,
     /// The time limit of each look-up.
     pub limit: Duration,
 }
@@ -73,7 +74,7 @@ impl StatusRequest {
             site,
             aws: Err("the command aws was not looked for".to_owned()),
             migrations: Ok(None),
-            rollback_window: DEFAULT_ROLLBACK_WINDOW,
+            windows: CodeWindows::of_stage(DEFAULT_ROLLBACK_WINDOW),
             limit: DEFAULT_LIMIT,
         }
     }

@@ -14,7 +14,7 @@ use stagelink_local::faults::FaultControl;
 use stagelink_local::{Cloud, StageSite};
 use stagelink_local_postgres::DatabaseAdmin;
 use stagelink_pipeline::{
-    ApiAccess, SettingsFile, SiteSource, StageSource, StatusBoard, StatusRequest,
+    ApiAccess, CodeWindows, SettingsFile, SiteSource, StageSource, StatusBoard, StatusRequest,
 };
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -253,9 +253,7 @@ impl StatusLook {
         };
         let mut request = StatusRequest::new(sources.collect(), site);
         request.limit = LOOK_UP_LIMIT;
-        if let Some(file) = file {
-            request.rollback_window = file.rollback_window();
-        }
+        request.windows = CodeWindows::of_local_stage();
         let migrations = project::migrations(&self.project, file);
         request.migrations =
             migrations.map_err(|error| format!("{:#}", anyhow::Error::from(error)));

@@ -94,6 +94,29 @@ async fn insert(
     Ok(rows.first().map(|row| row.try_get(0)).transpose()?)
 }
 
+/// Removes the records of the stage's deploys, as `stagelink dev` does at its start: the deploys of the
+/// local Netlify are gone with the process that served them, and no code of theirs runs.
+///
+/// # Errors
+///
+/// [`ErrorKind::Database`] when the database cannot be reached, or refuses the statement;
+/// [`ErrorKind::Settings`] when the URL leads to a pooler.
+pub async fn forget_deploys(database: &Database) -> Result<(), Error> {
+    let session = Session::open_for(SessionWork::DeployRecord, database).await?;
+    let removed = async {
+        let Some(table) = TABLE.find(&session.client).await? else {
+            return Ok(());
+        };
+        let stage = session.stage.to_string();
+        let remove = format!("DELETE FROM {table} WHERE stage = $1");
+        let parameters = [(&stage as _, Type::TEXT)];
+        session.client.query_typed(&remove, &parameters).await?;
+        Ok::<_, ReadError>(())
+    };
+    let what = "could not remove the records of deploys that are gone";
+    session.answered(what, removed).await
+}
+
 /// Returns the condition that a command still has the lease, as a part of the statement that needs it: a
 /// command that was stopped since it last asked changes no record of the one that has the stage by now.
 fn held(lease: &LeaseHandle, stage: &str, token: &str) -> String {

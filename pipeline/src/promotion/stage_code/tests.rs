@@ -70,7 +70,11 @@ fn without_manifest(
 /// Returns the reasons against the file with a number, where the first is applied.
 fn reasons_of(records: &[DeployRecord], version: i64) -> Vec<String> {
     let now = NOW.parse().unwrap();
-    let artifacts = artifacts(records, now, Duration::from_hours(24));
+    let artifacts = artifacts(
+        records,
+        now,
+        CodeWindows::of_stage(Duration::from_hours(24)),
+    );
     reasons(&artifacts, &[applied(1)], &file(version))
 }
 
@@ -271,7 +275,7 @@ fn file_with_another_content_than_the_artifact_lists_is_a_reason() {
     let done = Some(DeployOutcome::Succeeded);
     let now = NOW.parse().unwrap();
     let records = [record("new", 2, "27T10:00", done)];
-    let artifacts = artifacts(&records, now, Duration::ZERO);
+    let artifacts = artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO));
     let edited = MigrationFile::new(2, "f", "V2__f.sql", "DROP TABLE a");
     let found = reasons(&artifacts, &[applied(1)], &edited);
     let words = "was built with another content of V2__f than the file has";
@@ -287,11 +291,19 @@ fn artifact_that_cannot_come_back_is_no_reason_and_one_that_runs_is() {
         record("new", 3, "27T10:00", done),
         record("old", 1, "20T10:00", done),
     ];
-    let past = artifacts(&records, now, Duration::from_hours(24));
+    let past = artifacts(
+        &records,
+        now,
+        CodeWindows::of_stage(Duration::from_hours(24)),
+    );
     let history = [applied(1), applied(2)];
     assert_eq!(reasons(&past, &history, &file(3)), Vec::<String>::new());
     assert_eq!(reasons(&past, &history[..1], &file(3)).len(), 1);
-    let runs = artifacts(&[record("old", 1, "20T10:00", done)], now, Duration::ZERO);
+    let runs = artifacts(
+        &[record("old", 1, "20T10:00", done)],
+        now,
+        CodeWindows::of_stage(Duration::ZERO),
+    );
     assert_eq!(reasons(&runs, &history, &file(3)).len(), 1);
 }
 
@@ -305,8 +317,39 @@ fn window_is_never_shorter_than_a_background_function_runs() {
         ]
     };
     let count = |since: &str| {
-        let found = artifacts(&records(since), NOW.parse().unwrap(), Duration::ZERO);
+        let found = artifacts(
+            &records(since),
+            NOW.parse().unwrap(),
+            CodeWindows::of_stage(Duration::ZERO),
+        );
         found.len()
     };
     assert_eq!((count("27T11:46"), count("27T11:45")), (2, 1));
+}
+
+#[test]
+fn local_stage_has_no_window_and_what_runs_there_counts() {
+    let done = Some(DeployOutcome::Succeeded);
+    let now = NOW.parse().unwrap();
+    // The one before, and one that was undone, ended a minute ago.
+    let records = [
+        record("undone", 3, "27T11:59", Some(DeployOutcome::Restored)),
+        record("new", 2, "27T11:59", done),
+        record("old", 1, "20T10:00", done),
+    ];
+    let windows = CodeWindows::of_local_stage();
+    let found = artifacts(&records, now, windows);
+    let states: Vec<_> = found.iter().map(|one| &*one.state).collect();
+    assert!(
+        matches!(*states, [only] if only.starts_with("artifact new runs since")),
+        "{states:?}"
+    );
+    assert_eq!(
+        reasons(&found, &[applied(1), applied(2)], &file(3)).len(),
+        1
+    );
+    assert_eq!(
+        artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO)).len(),
+        3
+    );
 }
