@@ -51,6 +51,9 @@ pub struct InvokeClient {
 pub struct InvokeReply {
     /// Id of the invocation's record.
     pub id: String,
+    /// Method and path of the sample request that the function got, such as `GET /api/notes`, where it
+    /// was invoked without an event and has no schedule.
+    pub sample: Option<String>,
     /// The function's response, or the reason why there is none.
     pub response: Result<Value, String>,
 }
@@ -105,8 +108,11 @@ impl InvokeApi {
 impl InvokeReply {
     /// Returns an outcome. It is meant for tests.
     pub fn new(id: &str, response: Result<Value, String>) -> Self {
-        let id = id.to_owned();
-        Self { id, response }
+        Self {
+            id: id.to_owned(),
+            sample: None,
+            response,
+        }
     }
 }
 
@@ -119,12 +125,12 @@ impl InvokeClient {
         }
     }
 
-    /// Invokes a function of a stage with a JSON event, or as its schedule does.
+    /// Invokes a function of a stage with a JSON event; without one as its schedule does, or with a
+    /// sample GET request of its route.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Input`] where there is no such stage or function, or the event is missing or
-    /// no JSON; [`ErrorKind::System`] where the endpoint does not answer.
+    /// [`ErrorKind::Input`] where there is no such stage or function, or the event is no JSON; [`ErrorKind::System`] where the endpoint does not answer.
     pub async fn invoke(
         &self,
         stage: &str,
@@ -157,8 +163,11 @@ impl InvokeClient {
             Some(error) => Err(error.to_owned()),
             None => Ok(body["response"].take()),
         };
-        let id = body["id"].as_str().unwrap_or_default().to_owned();
-        Ok(InvokeReply { id, response })
+        Ok(InvokeReply {
+            id: body["id"].as_str().unwrap_or_default().to_owned(),
+            sample: body["sample"].as_str().map(str::to_owned),
+            response,
+        })
     }
 }
 
@@ -171,7 +180,7 @@ impl fmt::Debug for InvokeClient {
     }
 }
 
-/// Invokes a function with the request's body as its event, or without one as its schedule does.
+/// Invokes a function with the request's body as its event.
 async fn invoke(
     State(state): State<ApiState>,
     Path((stage, function)): Path<(String, String)>,
@@ -197,12 +206,6 @@ async fn invoke(
         return refusal(StatusCode::NOT_FOUND, &message);
     }
     let event = (!event.is_empty()).then_some(event);
-    if event.is_none() && !stage.functions.site().schedules.contains_key(&function) {
-        let message = format!(
-            "{function} has no schedule in netlify.toml, so it has no event of its own: give one with --data"
-        );
-        return refusal(StatusCode::CONFLICT, &message);
-    }
     if event
         .as_ref()
         .is_some_and(|event| serde_json::from_slice::<Value>(event).is_err())
@@ -218,19 +221,19 @@ async fn invoke(
             .await
     });
     match invoked.await {
-        Ok(Some((id, Ok(response)))) => {
-            let response: Value = serde_json::from_slice(&response).unwrap_or_default();
-            Json(json!({ "id": id, "response": response })).into_response()
-        }
-        Ok(Some((id, Err(error)))) => {
-            let message = match &error {
-                InvokeError::Function {
+        Ok(Some(invoked)) => {
+            let mut body = json!({ "id": invoked.id, "sample": invoked.sample });
+            match invoked.response {
+                Ok(response) => {
+                    body["response"] = serde_json::from_slice(&response).unwrap_or_default();
+                }
+                Err(InvokeError::Function {
                     error_type,
                     error_message,
-                } => format!("{error_type}: {error_message}"),
-                other => other.to_string(),
-            };
-            Json(json!({ "id": id, "error": message })).into_response()
+                }) => body["error"] = format!("{error_type}: {error_message}").into(),
+                Err(other) => body["error"] = other.to_string().into(),
+            }
+            Json(body).into_response()
         }
         Ok(None) => refusal(StatusCode::NOT_FOUND, "the function has gone"),
         Err(_) => refusal(

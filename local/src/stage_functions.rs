@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::lambda::{Function, FunctionConfig, InvokeError, InvokeOptions, LogSink};
 use crate::netlify::{
-    Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig, new_request_id, scheduled_event,
-    scheduled_path,
+    Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig, function_path, new_request_id,
+    route_of, sample_event, scheduled_event,
 };
 use crate::program_store::{Artifact, Program};
 use crate::requests::{ActiveRequest, Recorder, RequestRecord, Trigger};
@@ -267,28 +267,45 @@ impl StageFunctions {
         Arc::clone(&lock(&self.current).content.site)
     }
 
-    /// Invokes a function with an event, or as its schedule does, and records it. Returns the id of the
-    /// record and the response; `None` if there is no such function. `authority` is the host of the
-    /// site with its port.
+    /// Invokes a function with an event and records it. Without an event it gets the request of its
+    /// schedule, or else a sample. Returns `None` if there is no such function or schedule. `authority` is the host
+    /// of the site with its port.
     pub(crate) async fn invoke(
         &self,
         name: &str,
         trigger: Trigger,
         event: Option<Bytes>,
         authority: &str,
-    ) -> Option<(String, Result<Bytes, InvokeError>)> {
+    ) -> Option<Invoked> {
         let function = self.deploy().function(name)?;
         let id = new_request_id();
-        let event = event.or_else(|| {
-            let site = self.site();
-            let schedule = site.schedules.get(name);
-            let next = schedule.and_then(|schedule| schedule.next_after(Timestamp::now()));
-            scheduled_event(name, authority, &id, next)
-        })?;
+        let site = self.site();
+        let schedule = site.schedules.get(name);
+        let is_sample = event.is_none() && schedule.is_none();
+        // A schedule may be gone since its time came.
+        if is_sample && trigger == Trigger::Schedule {
+            return None;
+        }
+        let (method, path) = match is_sample {
+            true => ("GET", route_of(&site.redirects, name)),
+            false => ("POST", function_path(name)),
+        };
+        let event = match event {
+            Some(event) => event,
+            None if is_sample => sample_event(&path, authority, &id)?,
+            None => {
+                let next = schedule.and_then(|schedule| schedule.next_after(Timestamp::now()));
+                scheduled_event(name, authority, &id, next)?
+            }
+        };
         let recorder = &self.setup.recorder;
-        let active = recorder.begin(&id, trigger, "POST", &scheduled_path(name));
+        let active = recorder.begin(&id, trigger, method, &path);
         let response = run(&*function, name, event, active).await;
-        Some((id, response))
+        Some(Invoked {
+            id,
+            sample: is_sample.then(|| format!("{method} {path}")),
+            response,
+        })
     }
 
     /// Invokes a function again with the event of an earlier request, and records it. Returns the id
@@ -308,6 +325,15 @@ impl StageFunctions {
     pub(crate) fn deploy(&self) -> Arc<ServedDeploy> {
         Arc::clone(&lock(&self.current).deploy)
     }
+}
+
+/// The outcome of an invocation by name.
+pub(crate) struct Invoked {
+    /// Id of the record.
+    pub(crate) id: String,
+    /// Method and path of the sample request that the function got for want of an event.
+    pub(crate) sample: Option<String>,
+    pub(crate) response: Result<Bytes, InvokeError>,
 }
 
 impl Running {

@@ -19,12 +19,15 @@ pub(crate) enum SpanPhase {
     Login,
     /// From a statement until the server's response to it has ended.
     Query,
+    /// The pause before another attempt.
+    Pause,
 }
 
-/// A phase that has begun, if phases are recorded.
+/// A phase that has begun, if phases are recorded. One that is dropped, or that is open when the
+/// report is taken, is reported as unfinished.
 #[derive(Debug)]
 #[must_use]
-pub(crate) struct OpenSpan(Option<(SystemTime, Instant)>);
+pub(crate) struct OpenSpan(Option<u64>);
 
 #[derive(Debug)]
 #[cfg_attr(
@@ -35,10 +38,22 @@ struct Span {
     phase: SpanPhase,
     start_us: u64,
     duration_us: u64,
+    is_unfinished: bool,
+}
+
+/// A phase that has begun, by the number of its [`OpenSpan`].
+#[derive(Debug)]
+struct Begun {
+    number: u64,
+    phase: SpanPhase,
+    start: SystemTime,
+    began: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Recorded {
+    last_number: u64,
+    open: Vec<Begun>,
     spans: Vec<Span>,
     round_trips: u64,
 }
@@ -49,27 +64,85 @@ pub(crate) fn is_enabled() -> bool {
 }
 
 /// Begins a phase.
-pub(crate) fn open_span() -> OpenSpan {
-    OpenSpan(is_enabled().then(|| (SystemTime::now(), Instant::now())))
+pub(crate) fn open_span(phase: SpanPhase) -> OpenSpan {
+    OpenSpan(RECORDED.get().map(|recorded| lock(recorded).begin(phase)))
 }
 
 impl OpenSpan {
-    /// Ends the phase and records it. A phase that is dropped has failed, and is left out.
-    pub(crate) fn end(self, phase: SpanPhase) {
-        let (Some((start, began)), Some(recorded)) = (self.0, RECORDED.get()) else {
+    /// Ends the phase and records it.
+    pub(crate) fn end(mut self) {
+        self.close(false);
+    }
+
+    fn close(&mut self, is_unfinished: bool) {
+        if let (Some(number), Some(recorded)) = (self.0.take(), RECORDED.get()) {
+            lock(recorded).close(number, is_unfinished);
+        }
+    }
+}
+
+impl Drop for OpenSpan {
+    fn drop(&mut self) {
+        self.close(true);
+    }
+}
+
+impl Recorded {
+    fn begin(&mut self, phase: SpanPhase) -> u64 {
+        self.last_number += 1;
+        self.open.push(Begun {
+            number: self.last_number,
+            phase,
+            start: SystemTime::now(),
+            began: Instant::now(),
+        });
+        self.last_number
+    }
+
+    /// Closes a phase, unless it was reported as unfinished before.
+    fn close(&mut self, number: u64, is_unfinished: bool) {
+        let at = self.open.iter().position(|begun| begun.number == number);
+        let Some(begun) = at.map(|at| self.open.swap_remove(at)) else {
             return;
         };
-        let duration = began.elapsed();
-        let start = start.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let mut recorded = lock(recorded);
-        recorded.round_trips += u64::from(phase == SpanPhase::Query);
-        if recorded.spans.len() < MAX_SPANS {
-            recorded.spans.push(Span {
-                phase,
+        self.round_trips += u64::from(begun.phase == SpanPhase::Query && !is_unfinished);
+        if self.spans.len() < MAX_SPANS {
+            let start = begun.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.spans.push(Span {
+                phase: begun.phase,
                 start_us: u64::try_from(start.as_micros()).unwrap_or(u64::MAX),
-                duration_us: u64::try_from(duration.as_micros()).unwrap_or(u64::MAX),
+                duration_us: u64::try_from(begun.began.elapsed().as_micros()).unwrap_or(u64::MAX),
+                is_unfinished,
             });
         }
+    }
+
+    /// Closes all phases as unfinished, in the order of their beginnings.
+    #[cfg(feature = "lambda")]
+    fn close_all(&mut self) {
+        let mut open: Vec<_> = self.open.iter().map(|begun| begun.number).collect();
+        open.sort_unstable();
+        for number in open {
+            self.close(number, true);
+        }
+    }
+
+    #[cfg(feature = "lambda")]
+    fn take_report(&mut self) -> Value {
+        self.close_all();
+        let spans = std::mem::take(&mut self.spans);
+        let spans = spans.iter().map(|span| {
+            json!({
+                "phase": span.phase.as_str(),
+                "start_us": span.start_us,
+                "duration_us": span.duration_us,
+                "is_unfinished": span.is_unfinished,
+            })
+        });
+        json!({
+            "spans": spans.collect::<Vec<_>>(),
+            "round_trips": std::mem::take(&mut self.round_trips),
+        })
     }
 }
 
@@ -83,18 +156,7 @@ pub(crate) fn enable() {
 /// recorded.
 #[cfg(feature = "lambda")]
 pub(crate) fn take_report() -> Option<Value> {
-    let recorded = std::mem::take(&mut *lock(RECORDED.get()?));
-    let spans = recorded.spans.iter().map(|span| {
-        json!({
-            "phase": span.phase.as_str(),
-            "start_us": span.start_us,
-            "duration_us": span.duration_us,
-        })
-    });
-    Some(json!({
-        "spans": spans.collect::<Vec<_>>(),
-        "round_trips": recorded.round_trips,
-    }))
+    Some(lock(RECORDED.get()?).take_report())
 }
 
 #[cfg(feature = "lambda")]
@@ -106,6 +168,7 @@ impl SpanPhase {
             Self::Tls => "tls",
             Self::Login => "login",
             Self::Query => "query",
+            Self::Pause => "pause",
         }
     }
 }
@@ -119,3 +182,35 @@ fn lock(recorded: &Mutex<Recorded>) -> MutexGuard<'_, Recorded> {
 
 /// The spans that a report lists. Round trips beyond are counted.
 const MAX_SPANS: usize = 200;
+
+#[cfg(all(test, feature = "lambda"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phase_without_an_end_is_reported_once_and_as_unfinished() {
+        let mut recorded = Recorded::default();
+        let [tcp, tls, query] =
+            [SpanPhase::Tcp, SpanPhase::Tls, SpanPhase::Query].map(|phase| recorded.begin(phase));
+        recorded.close(tcp, false);
+        recorded.close(tls, true);
+        let report = recorded.take_report();
+        let spans = report["spans"].as_array().expect("spans");
+        let phases = spans.iter().map(|span| {
+            let is_unfinished = span["is_unfinished"].as_bool();
+            (span["phase"].as_str().expect("a phase"), is_unfinished)
+        });
+        let expected = [
+            ("tcp", Some(false)),
+            ("tls", Some(true)),
+            ("query", Some(true)),
+        ];
+        assert_eq!(phases.collect::<Vec<_>>(), expected);
+        assert_eq!(report["round_trips"], 0);
+        // It is no part of the next invocation, whenever it ends.
+        recorded.close(query, false);
+        let next = recorded.take_report();
+        assert_eq!(next["spans"].as_array().map(Vec::len), Some(0));
+        assert_eq!(next["round_trips"], 0);
+    }
+}

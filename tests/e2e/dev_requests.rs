@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use stagelink_tests::{SmallProject, send, stagelink_command};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, BufReader, Lines};
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -210,6 +211,113 @@ async fn request_is_one_line_with_its_log_lines_and_no_noise() {
     assert_eq!(other.status, 404);
 }
 
+/// A project whose function reports phases, and is slow when it is told to be.
+fn project_with_phases() -> SmallProject {
+    SmallProject::with(&[
+        ("netlify.toml", "[build]\npublish = \"public\"\n"),
+        ("public/index.html", "home\n"),
+        (
+            "functions/hello/src/main.rs",
+            include_str!("board/notes/main.rs"),
+        ),
+    ])
+}
+
+/// Returns the address of the function at staging's own port.
+fn function_at(table: &str) -> String {
+    let at = table.split("http://localhost:").nth(1).expect("a port");
+    let port: String = at.chars().take_while(char::is_ascii_digit).collect();
+    format!("http://127.0.0.1:{port}/.netlify/functions/hello")
+}
+
+#[tokio::test]
+async fn line_of_a_request_has_its_time_with_the_database_and_its_connection() {
+    let project = project_with_phases();
+    let (mut dev, table) = start(&project, &[], true).await;
+    let url = function_at(&table);
+    send("GET", &url, &[], "").await;
+    let line = dev.line_with(" 200 ").await;
+    assert!(
+        words_of(&line).contains(" database 21 ms in 1 round trip "),
+        "{line}"
+    );
+    let line = dev.line_with("a connection").await;
+    let phases = "credentials 6.3 ms, tcp 0.2 ms, tls 9.7 ms, login 9.4 ms";
+    assert!(
+        line.ends_with(&format!("opened a connection: {phases}")),
+        "{line}"
+    );
+    send("GET", &format!("{url}/stall"), &[], "").await;
+    let line = dev.line_with("opened no connection").await;
+    assert!(
+        line.ends_with("tcp 0.2 ms, tls 40 ms without an end"),
+        "{line}"
+    );
+
+    // A stream is noted once, since Netlify is not known to do it.
+    for _ in 0..2 {
+        let streamed = send("GET", &format!("{url}/stream"), &[], "").await;
+        assert_eq!(streamed.text(), "streamed");
+    }
+    let line = dev.line_with("streams its response").await;
+    assert!(
+        line.starts_with("  ! hello streams its response") && line.contains("netlify.md"),
+        "{line}"
+    );
+
+    // One that takes more than a second has a line before its end, and so has its log.
+    let slow = tokio::spawn({
+        let url = format!("{url}/slow");
+        async move { send("GET", &url, &[], "").await }
+    });
+    let line = dev.line_with("… it runs").await;
+    assert!(line.contains("/.netlify/functions/hello/slow"), "{line}");
+    dev.line_with("INFO notes: a line of the function").await;
+    let line = dev.line_with("/slow").await;
+    assert!(line.contains(" 200 "), "{line}");
+    slow.await.expect("an answer");
+
+    // A client that does not wait.
+    let mut stream = TcpStream::connect(url.split('/').nth(2).expect("an address"))
+        .await
+        .expect("a stream");
+    let head = "GET /.netlify/functions/hello/slow HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.expect("a request");
+    dev.line_with("… it runs").await;
+    drop(stream);
+    let line = dev.line_with("/slow").await;
+    assert!(words_of(&line).contains(" gone "), "{line}");
+}
+
+#[tokio::test]
+async fn verbose_log_has_the_lines_of_the_runtime() {
+    for (arguments, shows) in [(&["-v"][..], true), (&[], false)] {
+        let project = project_with_phases();
+        let (mut dev, table) = start(&project, arguments, true).await;
+        send("GET", &function_at(&table), &[], "").await;
+        dev.line_with(" 200 ").await;
+        let mut lines = Vec::new();
+        loop {
+            let line = dev
+                .lines
+                .next_line()
+                .await
+                .expect("output")
+                .expect("a line");
+            let is_last = line.contains("a line of the function");
+            lines.push(line);
+            if is_last {
+                break;
+            }
+        }
+        let has_start = lines.iter().any(|line| line.contains("START RequestId: "));
+        assert_eq!(has_start, shows, "{lines:?}");
+        // The whole line, with the spans that repeat the request's id.
+        let own = lines.last().expect("a line");
+        assert_eq!(own.contains("requestId="), shows, "{own}");
+    }
+}
+
 #[tokio::test]
 async fn schedule_of_each_minute_runs_by_the_clock_in_production_alone() {
     let project = project();
@@ -342,6 +450,54 @@ async fn scheduled_function_is_invoked_and_requests_are_objects_for_machines() {
             "{arguments:?}: {errors}"
         );
     }
+}
+
+#[tokio::test]
+async fn function_without_a_schedule_is_invoked_with_a_sample_request_that_is_told() {
+    let project = SmallProject::with(&[
+        (
+            "netlify.toml",
+            "[build]\npublish = \"public\"\n[functions]\ndirectory = \"functions\"\n\
+             [[redirects]]\nfrom = \"/api/*\"\nto = \"/.netlify/functions/:splat\"\nstatus = 200\n",
+        ),
+        ("public/index.html", "home\n"),
+        ("functions/hello/src/main.rs", ECHO),
+    ]);
+    let (mut dev, _) = start(&project, &["--json"], false).await;
+    let invoke = async |arguments: &[&str]| {
+        let arguments = [&["invoke", "hello"], arguments].concat();
+        let output = command(&project, &arguments).await.output().await;
+        output.expect("the command runs")
+    };
+    let output = invoke(&[]).await;
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    let words = "without --data it got a sample request: GET /api/hello\n";
+    assert!(errors.contains(words), "{errors}");
+    let event: Value = serde_json::from_slice(&output.stdout).expect("the event");
+    assert_eq!(event["httpMethod"], "GET");
+    assert_eq!(event["path"], "/api/hello");
+    let run = dev.object("request").await;
+    let told = [&run["trigger"], &run["method"], &run["path"]];
+    assert_eq!(told, ["invoke", "GET", "/api/hello"]);
+
+    let output = invoke(&["--json"]).await;
+    let reply: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(reply["sample"], "GET /api/hello");
+    // An event of one's own, by standard input.
+    let mut piped = command(&project, &["invoke", "hello", "--json", "--data", "-"]).await;
+    piped.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut piped = piped.spawn().expect("the command starts");
+    let mut stdin = piped.stdin.take().expect("its input");
+    stdin
+        .write_all(b"{\"Records\": [2]}")
+        .await
+        .expect("an event");
+    drop(stdin);
+    let output = piped.wait_with_output().await.expect("it ends");
+    let reply: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(reply["response"], json!({ "Records": [2] }));
+    assert_eq!(reply["sample"], Value::Null);
 }
 
 /// Returns a line with one space between its words, without the widths of its columns.

@@ -8,7 +8,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
-use stagelink_local::lambda::{InstanceStart, Phase};
+use stagelink_local::faults::Fault;
+use stagelink_local::lambda::{InstanceStart, Phase, Span};
 use stagelink_local::{Cloud, RequestEvent, RequestRecord, Trigger};
 use stagelink_tests::{CANARY, as_superuser, cloud_config, end_sessions, sdk_example, send, site};
 use tokio::sync::broadcast::Receiver;
@@ -81,6 +82,39 @@ async fn record_tells_cold_from_warm_and_the_time_with_the_database() {
     let file = finished(&mut events).await;
     assert_eq!((&file.function, &file.start), (&None, &None));
     assert_eq!(cloud.requests().records().len(), 4);
+    cloud.stop().await;
+}
+
+#[tokio::test]
+async fn wait_in_a_stalled_handshake_is_that_phase_and_not_the_functions_time() {
+    let (cloud, _) = site().await;
+    let mut events = cloud.requests().subscribe();
+    let faults = cloud.faults();
+    let stalled = faults.inject("staging", Fault::Stall, None).await;
+    stalled.expect("the database stalls");
+    let url = format!("{}/api/guestbook", cloud.stages()[0].url());
+    assert_eq!(send("GET", &url, &[], "").await.status, 503);
+    let record = finished(&mut events).await;
+    let report = record.spans.as_ref().expect("the SDK reports them");
+    let waited = report.unfinished_time_of(Phase::Tls);
+    assert!(report.time_of(Phase::Tcp).is_some(), "{report:?}");
+    assert!(waited.is_some() && report.time_of(Phase::Tls).is_none());
+    // What is left for the function is less than a tenth.
+    let known: Duration = report.spans.iter().map(Span::duration).sum();
+    let Some(InstanceStart::Cold { init }) = record.start else {
+        panic!("a cold start: {record:?}");
+    };
+    let duration = record.duration.expect("it has ended");
+    assert!(
+        (known + init) * 10 > duration * 9,
+        "{report:?} of {duration:?}"
+    );
+    let json = record.to_json();
+    let spans = json["database"]["spans"].as_array().expect("spans");
+    let unfinished = spans.iter().filter(|span| span["is_unfinished"] == true);
+    assert!(
+        unfinished.clone().count() > 0 && unfinished.clone().all(|span| span["phase"] == "tls")
+    );
     cloud.stop().await;
 }
 

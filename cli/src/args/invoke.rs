@@ -12,7 +12,7 @@ pub struct InvokeOptions {
     pub function: String,
 
     /// Event: JSON, a file as @FILE, or - for standard input. By default a scheduled function gets
-    /// the request that its schedule sends.
+    /// the request that its schedule sends, and any other a GET request of its route.
     #[arg(long, value_name = "JSON|@FILE|-")]
     pub data: Option<String>,
 
@@ -28,7 +28,8 @@ pub struct InvokeOptions {
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub project: PathBuf,
 
-    /// Prints one line of JSON: the invocation's id, and the response or the error.
+    /// Prints one line of JSON: the invocation's id, the sample request if it got one, and the response
+    /// or the error.
     #[arg(long)]
     pub json: bool,
 }

@@ -74,13 +74,18 @@ fn event(data: &str) -> anyhow::Result<Vec<u8>> {
 
 fn json_of(reply: &InvokeReply) -> Value {
     match &reply.response {
-        Ok(response) => json!({ "id": reply.id, "response": response }),
-        Err(error) => json!({ "id": reply.id, "error": error }),
+        Ok(response) => json!({ "id": reply.id, "sample": reply.sample, "response": response }),
+        Err(error) => json!({ "id": reply.id, "sample": reply.sample, "error": error }),
     }
 }
 
 /// Prints the body of an HTTP response, and any other response as JSON.
 fn print_reply(reply: &InvokeReply) -> anyhow::Result<()> {
+    if let Some(sample) = &reply.sample {
+        note(format_args!(
+            "without --data it got a sample request: {sample}"
+        ));
+    }
     match &reply.response {
         Err(error) => note(format_args!("error: the function failed: {error}")),
         Ok(response) => match (response["statusCode"].as_u64(), response["body"].as_str()) {

@@ -33,6 +33,7 @@ mod redirects;
 mod response;
 mod rules;
 mod run;
+mod sample;
 mod schedule;
 mod site;
 #[cfg(test)]
@@ -55,7 +56,8 @@ pub use redirects::Redirect;
 #[cfg(feature = "testing")]
 pub use redirects::engine_answer;
 pub use rules::{HeaderBlock, RedirectRule, RuleError, parse_headers_file, parse_redirects_file};
+pub(crate) use sample::{route_of, sample_event};
 pub use schedule::Schedule;
-pub(crate) use schedule::{scheduled_event, scheduled_path};
+pub(crate) use schedule::{function_path, scheduled_event};
 pub use site::Site;
 pub(crate) use site::{BoundSite, Timeouts, new_request_id};

@@ -10,6 +10,8 @@ use percent_encoding::percent_decode_str;
 /// A redirect rule that the local site can apply.
 #[derive(Clone, Debug)]
 pub struct Redirect {
+    /// The rule's path as it is written.
+    from: String,
     pattern: Pattern,
     to: String,
     status: StatusCode,
@@ -108,6 +110,7 @@ impl Redirect {
         }
         let pattern = Pattern::parse(&rule.from);
         Ok(Self {
+            from: rule.from.clone(),
             to: to.to_owned(),
             force: rule.force,
             query: rule.query.iter().map(wanted).collect(),
@@ -118,6 +121,11 @@ impl Redirect {
             pattern,
             status,
         })
+    }
+
+    /// Returns the rule's path up to its first placeholder or star.
+    pub(super) fn start(&self) -> &str {
+        self.from.split([':', '*']).next().unwrap_or(&self.from)
     }
 
     /// Returns what the engine of Netlify makes of a request: `to` with the captured text in it.

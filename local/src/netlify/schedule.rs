@@ -117,7 +117,7 @@ pub(crate) fn scheduled_event(
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    let uri: Uri = scheduled_path(function).parse().ok()?;
+    let uri: Uri = function_path(function).parse().ok()?;
     let request = EventRequest {
         method: &Method::POST,
         uri: &uri,
@@ -133,8 +133,8 @@ pub(crate) fn scheduled_event(
     request.to_event().ok()
 }
 
-/// Returns the path of a scheduled function's request.
-pub(crate) fn scheduled_path(function: &str) -> String {
+/// Returns the path at which the platform serves a function, and sends its schedule's requests.
+pub(crate) fn function_path(function: &str) -> String {
     format!("/.netlify/functions/{function}")
 }
 

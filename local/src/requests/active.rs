@@ -148,7 +148,7 @@ impl InvocationObserver for ActiveRequest {
         let mut state = self.state();
         // An instance that was warmed up has connected before there was a request.
         let arrival = u64::try_from(state.record.time.as_microsecond()).unwrap_or_default();
-        report.spans.retain(|span| span.end_us() >= arrival);
+        report.begin_at(arrival);
         state.record.spans = Some(report);
     }
 }

@@ -160,6 +160,7 @@ impl RequestRecord {
                 "phase": span.phase.as_str(),
                 "start_ms": start.saturating_sub(began) as f64 / 1000.0,
                 "duration_ms": ms(span.duration()),
+                "is_unfinished": span.is_unfinished,
             })
         });
         json!({

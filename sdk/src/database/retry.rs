@@ -8,6 +8,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::database::{Database, State};
 use crate::error::{Error, ErrorKind, Phase};
+use crate::local_spans::{SpanPhase, open_span};
 use crate::meaning::{Meaning, Repeats};
 use crate::postgres::{
     Cause, Checkpoint, Client, Event, Pool, Tap, WriteOutcome, cause_in_session, ended, read_only,
@@ -159,7 +160,11 @@ impl Retry<'_> {
             return Err(self.reason(failure));
         }
         tracing::debug!(reason = %failure.report(), ?pause, "trying again");
+        let span = (!pause.is_zero()).then(|| open_span(SpanPhase::Pause));
         sleep(pause).await;
+        if let Some(span) = span {
+            span.end();
+        }
         Ok(())
     }
 

@@ -42,9 +42,9 @@ assert.ok(!(await page.locator("#requests").textContent()).includes("in-the-quer
 await until("the connections are live", async () => (await connections()) >= 1);
 
 // The filters, and the pause.
-await page.getByLabel("failed alone").check();
+await page.getByLabel("only failed ones").check();
 assert.deepEqual(await rows.locator(".status").allTextContents(), ["500"]);
-await page.getByLabel("failed alone").uncheck();
+await page.getByLabel("only failed ones").uncheck();
 await page.locator("#filter-stage").selectOption("production");
 assert.equal(await count(), 0);
 await page.locator("#filter-stage").selectOption("");
@@ -61,7 +61,11 @@ await page.keyboard.press("ArrowDown");
 await page.keyboard.press("Enter");
 await page.locator("#request dl").waitFor();
 assert.match(await page.locator("#request-title").textContent(), /^POST \/api\/notes/);
-assert.match(await page.getByLabel("Log lines").textContent(), /a line of the function/);
+assert.equal(await page.getByLabel("Log lines", { exact: true }).textContent(), "INFO notes: a line of the function");
+// The runtime's own lines are folded.
+assert.ok(!(await page.getByLabel("All log lines").isVisible()));
+await page.getByText("All lines, with 1 line of the runtime").click();
+assert.match(await page.getByLabel("All log lines").textContent(), /^START RequestId: /);
 assert.match(await page.getByLabel("Event").textContent(), /"httpMethod": "POST"/);
 
 // A write asks first, a read does not.
@@ -111,6 +115,13 @@ for (const name of ["Rotate credentials", "Fail over", "Reset connections", "Kil
 await until("each change is a generation", () => staging.getByText("generation 3").isVisible());
 await ask("/api/fail");
 await page.locator("#effects li").first().filter({ hasText: /since then \d+ requests?, 1 failed/ }).waitFor();
+// A phase that has begun and did not end is that phase, in the bars, in words and in the table.
+await ask("/api/stall");
+await until("the stalled phase is shown", async () => (await rows.nth(0).locator(".fall i.tls.unfinished").count()) === 1);
+assert.match(await rows.nth(0).locator(".fall").getAttribute("aria-label"), /^TCP: 0\.2 ms, TLS, did not end: 40 ms, answer: /);
+await rows.nth(0).locator("button").click();
+await page.locator("#request th", { hasText: "TLS, did not end" }).waitFor();
+await page.keyboard.press("Escape");
 // A fault that cannot be is told.
 await page.getByRole("spinbutton", { name: "KB/s" }).fill("0");
 await button("Bandwidth").click();

@@ -10,11 +10,12 @@ use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::guard::{self, Guard};
 use super::refusal::refusal;
 use super::{BoardState, actions, faults, feed, page, redaction, repeat};
+use crate::dev::requests::noise;
 
 /// Returns all routes, behind the guard.
 pub(super) fn of(state: Arc<BoardState>, guard: Guard) -> Router {
@@ -48,6 +49,15 @@ async fn request(State(board): State<Arc<BoardState>>, Path(id): Path<String>) -
         );
     };
     let mut body = record.to_json();
+    // As the terminal shows them; the page folds the runtime's own.
+    let lines = record.lines.iter().map(|line| {
+        json!({
+            "line": line.line,
+            "text": noise::shortened(line),
+            "is_noise": noise::is_noise(line),
+        })
+    });
+    body["lines"] = lines.collect();
     body["is_finished"] = true.into();
     body["event_bytes"] = record.event_bytes.into();
     body["event"] = match &record.event {

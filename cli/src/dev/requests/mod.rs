@@ -2,11 +2,11 @@
 //! machines on standard output.
 
 mod json;
-mod noise;
+pub(in crate::dev) mod noise;
 mod output;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use stagelink_local::lambda::LogLine;
@@ -44,6 +44,8 @@ struct Lines {
     columns: Columns,
     output: LineOutput,
     running: BTreeMap<String, Running>,
+    /// The functions that have streamed a response, of which a note was printed.
+    streaming: BTreeSet<String>,
 }
 
 /// A request without a line of its own.
@@ -92,6 +94,7 @@ async fn show(
         columns,
         output: LineOutput::start(style.json),
         running: BTreeMap::new(),
+        streaming: BTreeSet::new(),
     };
     let mut clock = interval(Duration::from_millis(250));
     clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -168,6 +171,14 @@ impl Lines {
         // Those of a long request were shown as they came.
         for line in running.into_iter().flat_map(|running| running.lines) {
             self.output.line(text::log_line(&line, self.style));
+        }
+        if let Some(function) = record
+            .function
+            .as_ref()
+            .filter(|_| record.first_byte.is_some())
+            && self.streaming.insert(function.clone())
+        {
+            self.output.line(text::streaming_note(function));
         }
         if record.lines_left_out > 0 {
             let (id, count) = (record.short_id(), record.lines_left_out);

@@ -5,7 +5,7 @@ use stagelink_local::lambda::{LogLine, LogStream};
 
 /// Returns whether a line is the runtime's or the SDK's own and less than a warning, or one that
 /// Lambda writes around each invocation.
-pub(super) fn is_noise(line: &LogLine) -> bool {
+pub(in crate::dev) fn is_noise(line: &LogLine) -> bool {
     let text = line.line.trim_start();
     let is_around = ["START ", "END ", "REPORT "]
         .iter()
@@ -22,7 +22,7 @@ pub(super) fn is_noise(line: &LogLine) -> bool {
 }
 
 /// Returns a line without what its request's line says: the request's ids and the stage.
-pub(super) fn shortened(line: &LogLine) -> String {
+pub(in crate::dev) fn shortened(line: &LogLine) -> String {
     let text = line.line.as_str();
     if line.stream == LogStream::Platform {
         let rest = text.strip_prefix("RequestId: ");

@@ -6,7 +6,7 @@ use console::{Style, StyledObject, measure_text_width, style};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use stagelink::one_line;
-use stagelink_local::lambda::{InstanceStart, LogLine, Phase};
+use stagelink_local::lambda::{InstanceStart, LogLine, Phase, SpanReport};
 use stagelink_local::{RequestRecord, Trigger};
 
 use super::{RequestStyle, noise};
@@ -80,21 +80,42 @@ pub(super) fn running(record: &RequestRecord, columns: Columns) -> String {
     format!("{} … it runs  {id}", beginning(record, columns))
 }
 
-/// Returns the line about the connection that a request opened, if it did.
+/// Returns the line about the connection that a request opened, or tried to open, if it did.
 pub(super) fn opened_connection(record: &RequestRecord) -> Option<String> {
-    let report = record.spans.as_ref()?;
-    report.time_of(Phase::Tcp)?;
+    let words = connection_words(record.spans.as_ref()?)?;
+    let text = dim(format!("{} {words}", record.short_id()));
+    Some(format!("{INDENT}{text}"))
+}
+
+fn connection_words(report: &SpanReport) -> Option<String> {
+    let has_begun = [Phase::Tcp, Phase::Tls, Phase::Login].iter().any(|phase| {
+        report.time_of(*phase).is_some() || report.unfinished_time_of(*phase).is_some()
+    });
+    if !has_begun {
+        return None;
+    }
     let phases = [Phase::Credentials, Phase::Tcp, Phase::Tls, Phase::Login];
-    let phases = phases.iter().filter_map(|phase| {
-        let time = report.time_of(*phase)?;
-        Some(format!("{phase} {}", milliseconds(time)))
+    let phases = phases.iter().flat_map(|phase| {
+        let ended = report.time_of(*phase).map(milliseconds);
+        let unfinished = report.unfinished_time_of(*phase).map(milliseconds);
+        let ended = ended.map(|time| format!("{phase} {time}"));
+        let unfinished = unfinished.map(|time| format!("{phase} {time} without an end"));
+        unfinished.into_iter().chain(ended)
     });
     let phases = phases.collect::<Vec<_>>().join(", ");
-    let text = dim(format!(
-        "{} opened a connection: {phases}",
-        record.short_id()
-    ));
-    Some(format!("{INDENT}{text}"))
+    Some(match report.time_of(Phase::Login) {
+        Some(_) => format!("opened a connection: {phases}"),
+        None => format!("opened no connection: {phases}"),
+    })
+}
+
+/// Returns the note on a function that has streamed a response for the first time.
+pub(super) fn streaming_note(function: &str) -> String {
+    format!(
+        "  ! {} streams its response, as on a function URL of AWS Lambda. Netlify documents streamed responses \
+         only for JavaScript: see docs/guides/netlify.md",
+        one_line(function)
+    )
 }
 
 /// Returns a line of a request's log.
@@ -214,5 +235,31 @@ mod tests {
         assert_eq!(local.stage("production"), "production");
         let remote = Columns::of(&["qa"], style(true));
         assert_eq!(remote.stage("qa"), "qa (remote)");
+    }
+
+    #[test]
+    fn phases_of_a_connection_are_told_also_those_that_did_not_end() {
+        let words = |spans: &[(&str, u64, bool)]| {
+            let spans = spans.iter().map(|(phase, us, is_unfinished)| {
+                serde_json::json!({
+                    "phase": phase, "start_us": 1, "duration_us": us, "is_unfinished": is_unfinished,
+                })
+            });
+            let report = serde_json::json!({
+                "spans": spans.collect::<Vec<_>>(), "round_trips": 0,
+            });
+            connection_words(&serde_json::from_value(report).unwrap())
+        };
+        assert_eq!(words(&[("query", 100, false)]), None);
+        let stalled = words(&[("tcp", 1_200, false), ("tls", 5_000_000, true)]);
+        let expected = "opened no connection: tcp 1.2 ms, tls 5000 ms without an end";
+        assert_eq!(stalled.as_deref(), Some(expected));
+        let at_last = words(&[
+            ("tls", 5_000_000, true),
+            ("tls", 9_700, false),
+            ("login", 9_400, false),
+        ]);
+        let expected = "opened a connection: tls 5000 ms without an end, tls 9.7 ms, login 9.4 ms";
+        assert_eq!(at_last.as_deref(), Some(expected));
     }
 }

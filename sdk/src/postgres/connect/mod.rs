@@ -150,7 +150,7 @@ impl<'a> ConnectAttempt<'a> {
         strategy: &Strategy<'_>,
         timings: &mut ConnectTimings,
     ) -> Result<NewConnection, Fallback> {
-        let (started, span) = (Instant::now(), open_span());
+        let (started, span) = (Instant::now(), open_span(SpanPhase::Tcp));
         let library = self.settings.tls_library;
         // With direct TLS there is no SSLRequest whose reply leaves time for the set-up of TLS.
         let prepare = async { strategy.direct_tls.then(|| tls::prepare(library)) };
@@ -158,9 +158,9 @@ impl<'a> ConnectAttempt<'a> {
         let connected = join(connect, prepare).await.0?;
         let tcp_info = TcpInfo::of(&connected);
         timings.connect = started.elapsed();
-        span.end(SpanPhase::Tcp);
+        span.end();
 
-        let (started, span) = (Instant::now(), open_span());
+        let (started, span) = (Instant::now(), open_span(SpanPhase::Tls));
         let peer = Peer {
             host: &self.url.host,
             name: self.server,
@@ -177,13 +177,13 @@ impl<'a> ConnectAttempt<'a> {
             self.within(handshake).await??
         };
         timings.tls = started.elapsed();
-        span.end(SpanPhase::Tls);
+        span.end();
 
-        let (started, span) = (Instant::now(), open_span());
+        let (started, span) = (Instant::now(), open_span(SpanPhase::Login));
         let session = self.start_session(stream, tcp_info, &certificate, strategy);
         let connection = self.within(session).await??;
         timings.authenticate = started.elapsed();
-        span.end(SpanPhase::Login);
+        span.end();
         Ok(connection)
     }
 

@@ -44,7 +44,9 @@ impl Pool {
             return Err(with_wait(failure, wait));
         }
         if stale.is_some() {
+            let span = open_span(SpanPhase::Pause);
             sleep(jitter(fastrand::f64())).await;
+            span.end();
         }
         self.health.observe(Event::ProviderAsked { reason });
         let started = Instant::now();
@@ -53,9 +55,9 @@ impl Pool {
             answer,
             random: fastrand::f64(),
         };
-        let span = open_span();
+        let span = open_span(SpanPhase::Credentials);
         let asked = self.ask_provider().await;
-        span.end(SpanPhase::Credentials);
+        span.end();
         let (answer, failure) = match (asked, stale) {
             (Ok(credentials), Some((old, evidence))) if is_same(old, &credentials) => {
                 let failure = self.still_the_same(&credentials, evidence);

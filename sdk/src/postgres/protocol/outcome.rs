@@ -296,7 +296,7 @@ impl TransactionTracker {
     }
 
     /// Returns whether work that was sent waits for its response.
-    fn waits(&self) -> bool {
+    pub(in crate::postgres) fn waits(&self) -> bool {
         self.unanswered.iter().any(Request::is_work)
     }
 

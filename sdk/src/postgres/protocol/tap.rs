@@ -221,12 +221,10 @@ impl<S> Tapped<S> {
                     ends.push(held + end);
                 }
             });
-        if self.waiting.is_some() && tracker.unanswered_count() == 0 {
-            let waited = self.waiting.take();
-            // The start of a session is the login's, and it is replayed to the driver.
-            if let Some(waited) = waited.filter(|_| !tracker.is_new()) {
-                waited.end(SpanPhase::Query);
-            }
+        if !tracker.waits()
+            && let Some(waited) = self.waiting.take()
+        {
+            waited.end();
         }
         let loss = tracker.take_statement_loss();
         if tracker.is_out_of_step() {
@@ -358,8 +356,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Tapped<S> {
                 let mut tracker = this.tap.tracker();
                 this.sent.feed(&buf[..*count], |tag, _| tracker.sent(tag));
                 tracker.record_write(!this.sent.is_between_messages());
-                if is_enabled() && this.waiting.is_none() && tracker.unanswered_count() > 0 {
-                    this.waiting = Some(open_span());
+                // The start of a session is the login's, and it is replayed to the driver.
+                let is_work = tracker.waits() && !tracker.is_new();
+                if is_enabled() && this.waiting.is_none() && is_work {
+                    this.waiting = Some(open_span(SpanPhase::Query));
                 }
                 drop(tracker);
                 if this.tap.0.warns.load(Ordering::Relaxed) && !has_warned() {

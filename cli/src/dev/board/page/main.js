@@ -1,6 +1,6 @@
 // Joins the parts of the board to its feed.
 
-import { byId, clock, say, uncoloured } from "./elements.js";
+import { byId, clock, plain, say, uncoloured } from "./elements.js";
 import { showCourse } from "./actions.js";
 import { countEffects, showFaults, showFaultForm } from "./faults.js";
 import { forgetRequests, showRequests } from "./requests.js";
@@ -31,6 +31,7 @@ let isRemote = false;
 function showAbout({ pipeline, remote }) {
   isRemote = remote != null;
   say(byId("pipeline"), pipeline);
+  document.title = `${plain(pipeline)}: stagelink dev`;
   byId("remote").hidden = !isRemote;
   byId("local-faults").hidden = isRemote;
   if (isRemote) say(byId("remote-stage"), `${remote.stage}, ${remote.access}`);

@@ -41,16 +41,27 @@ function show(record) {
     phaseTable(record) ?? "",
     el("h3", {}, "Log"),
     el("pre", { tabindex: "0", "aria-label": "Log lines" }, linesOf(record)),
+    linesOfRuntime(record) ?? "",
     el("h3", {}, "Event"),
     el("pre", { tabindex: "0", "aria-label": "Event" }, eventOf(record)),
     again(record),
   );
 }
 
+/** The function's own lines, and the warnings of its runtime. */
 function linesOf(record) {
-  const lines = record.lines.map((line) => uncoloured(line.line));
+  const lines = record.lines.filter((line) => !line.is_noise).map((line) => uncoloured(line.text));
   if (record.lines_left_out > 0) lines.push(`… and ${record.lines_left_out} more lines`);
   return lines.join("\n") || "no lines";
+}
+
+/** All lines as they came, where some are the runtime's or the platform's own. */
+function linesOfRuntime(record) {
+  const noise = record.lines.filter((line) => line.is_noise).length;
+  if (noise === 0) return null;
+  const all = record.lines.map((line) => uncoloured(line.line)).join("\n");
+  return el("details", {}, el("summary", {}, `All lines, with ${count(noise, "line")} of the runtime`),
+    el("pre", { tabindex: "0", "aria-label": "All log lines" }, all));
 }
 
 function eventOf(record) {

@@ -18,7 +18,7 @@ let isPaused = false;
 let isDue = false;
 let since = { requests: 0, failed: 0 };
 
-byId("legend").append(...Object.entries(PHASES).map(([phase, name]) =>
+byId("legend").append(...Object.entries({ ...PHASES, unfinished: "did not end" }).map(([phase, name]) =>
   el("li", {}, el("i", { class: phase }), name)));
 
 export const isFailed = (record) =>

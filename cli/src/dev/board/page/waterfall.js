@@ -10,10 +10,16 @@ export const PHASES = {
   tls: "TLS",
   login: "login",
   query: "query",
+  pause: "pause before another attempt",
   answer: "answer",
 };
 
-/** Returns the parts of a request's time: phase, start and duration in milliseconds. */
+const nameOf = ([phase, , , isUnfinished]) => `${PHASES[phase] ?? phase}${isUnfinished ? ", did not end" : ""}`;
+
+/**
+ * Returns the parts of a request's time: phase, start and duration in milliseconds, and whether the phase has
+ * begun and did not end.
+ */
 export function partsOf(record) {
   const parts = [];
   if (record.init_ms != null) parts.push(["start", 0, record.init_ms]);
@@ -21,7 +27,7 @@ export function partsOf(record) {
   for (const span of spans) {
     // A span may have begun before the request did.
     const start = Math.max(span.start_ms, 0);
-    parts.push([span.phase, start, span.start_ms + span.duration_ms - start]);
+    parts.push([span.phase, start, span.start_ms + span.duration_ms - start, span.is_unfinished === true]);
   }
   const ends = spans.map((span) => span.start_ms + span.duration_ms);
   if (ends.length > 0 && record.duration_ms != null) {
@@ -36,10 +42,11 @@ export function waterfall(record) {
   const parts = partsOf(record);
   const fall = el("div", { class: "fall", role: "img", "aria-label": inWords(record, parts) });
   const total = Math.max(record.duration_ms ?? 0, ...parts.map(([, start, ms]) => start + ms), 0.001);
-  for (const [phase, start, ms] of parts) {
+  for (const part of parts) {
+    const [phase, start, ms, isUnfinished] = part;
     const bar = document.createElement("i");
-    bar.className = phase;
-    bar.title = `${PHASES[phase] ?? phase}: ${milliseconds(ms)}`;
+    bar.className = isUnfinished ? `${phase} unfinished` : phase;
+    bar.title = `${nameOf(part)}: ${milliseconds(ms)}`;
     bar.style.left = `${(100 * start) / total}%`;
     bar.style.width = `${(100 * ms) / total}%`;
     fall.append(bar);
@@ -50,8 +57,8 @@ export function waterfall(record) {
 function inWords(record, parts) {
   if (parts.length === 0) return "no phases are known";
   const sums = new Map();
-  for (const [phase, , ms] of parts) sums.set(phase, (sums.get(phase) ?? 0) + ms);
-  const words = [...sums].map(([phase, ms]) => `${PHASES[phase] ?? phase} ${milliseconds(ms)}`);
+  for (const part of parts) sums.set(nameOf(part), (sums.get(nameOf(part)) ?? 0) + part[2]);
+  const words = [...sums].map(([name, ms]) => `${name}: ${milliseconds(ms)}`);
   const trips = record.database?.round_trips;
   return words.concat(trips == null ? [] : [count(trips, "round trip")]).join(", ");
 }
@@ -61,10 +68,10 @@ export function phaseTable(record) {
   const parts = partsOf(record);
   if (parts.length === 0) return null;
   const cell = (tag, text) => el(tag, { class: "number" }, text);
-  const rows = parts.map(([phase, start, ms]) => el("tr", {},
-    el("th", { scope: "row" }, PHASES[phase] ?? phase),
-    cell("td", milliseconds(start)),
-    cell("td", milliseconds(ms))));
+  const rows = parts.map((part) => el("tr", {},
+    el("th", { scope: "row" }, nameOf(part)),
+    cell("td", milliseconds(part[1])),
+    cell("td", milliseconds(part[2]))));
   return el("table", {},
     el("caption", { class: "hidden" }, "Phases of the request"),
     el("thead", {}, el("tr", {}, el("th", { scope: "col" }, "phase"), cell("th", "begins at"), cell("th", "takes"))),
