@@ -11,6 +11,7 @@ mod evidence;
 mod outside;
 mod own_code;
 mod page;
+mod row_users;
 mod safe_forms;
 mod sessions;
 mod shop;
@@ -24,6 +25,7 @@ use crate::shop::Shop;
 
 /// Runs the whole table on a server.
 async fn check(server: &Server) {
+    row_users::check(server).await;
     let shop = Shop::new(server).await;
     let mut wrong = before_cases::check(&shop).await;
     wrong.extend(after_cases::check(&shop).await);

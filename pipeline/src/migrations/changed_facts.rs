@@ -223,6 +223,7 @@ mod tests {
             is_valid: true,
             columns: Vec::new(),
             computed_from: Vec::new(),
+            definition: None,
             code: None,
         });
         for (before, now, expected) in [

@@ -18,7 +18,8 @@ pub use self::name::ObjectName;
 pub(crate) use self::name::fold as fold_name;
 use self::split::pieces;
 pub use self::split::{SplitError, SplitProblem};
-use self::token::{Kind, Token, tokenize};
+use self::token::Token;
+pub(crate) use self::token::{Kind, tokenize};
 pub use self::transaction::ConcurrentIndex;
 
 /// A statement of a file.

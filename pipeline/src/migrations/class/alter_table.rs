@@ -12,7 +12,7 @@ use super::rules::{
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
-use super::{column, constraint, default_value, own_code, safe_form};
+use super::{column, constraint, default_value, new_column, own_code, safe_form};
 use crate::migrations::statement::ObjectName;
 
 /// Judges the statement.
@@ -120,7 +120,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     scope.rename(&table, &to);
                 }
             }
-            SyntaxKind::ADD_COLUMN => column::apply_new(scope, &table, &action),
+            SyntaxKind::ADD_COLUMN => new_column::apply_new(scope, &table, &action),
             SyntaxKind::DROP_COLUMN | SyntaxKind::RENAME_COLUMN => {
                 scope.proofs.forget(scope.resolve(&table));
                 scope.forget_columns(&table);
@@ -209,7 +209,7 @@ fn judge_action(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNode) 
     use SyntaxKind as K;
     let exclusive = LockMode::AccessExclusive;
     match action.kind() {
-        K::ADD_COLUMN => column::judge_new(draft, table, action),
+        K::ADD_COLUMN => new_column::judge_new(draft, table, action),
         K::DROP_COLUMN
             if is_missing(draft, table, action, |facts, name| {
                 facts.columns.contains_key(name)

@@ -4,8 +4,10 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::column_type::ColumnType;
+use super::never_null::is_never_null;
+use super::null_check::is_expression;
 use super::query;
-use super::syntax::{has_token, is_type};
+use super::syntax::{has_token, is_type, plain_string, symbols};
 
 /// Returns whether a type, as a statement spells it or as `format_type` prints it, takes the value of an
 /// expression. What is not known to be taken is not. Whether the type is a domain is another question.
@@ -30,7 +32,16 @@ pub(super) fn takes(spelled: &str, value: &SyntaxNode) -> bool {
         K::LITERAL if text.contains('\'') || text.starts_with('$') => to.takes_string(text),
         K::LITERAL | K::PREFIX_EXPR => Number::parse(text).is_some_and(|one| to.takes_number(one)),
         K::CAST_EXPR => to.takes_cast(value),
-        K::CALL_EXPR => query::function_name(value).is_some_and(|name| to.takes_result(&name)),
+        K::ARRAY_EXPR => {
+            let mut elements = value.children().filter(is_expression);
+            let of = spelled.trim().strip_suffix("[]");
+            of.is_some_and(|of| elements.all(|one| takes(of, &one)))
+        }
+        K::CALL_EXPR => {
+            query::function_name(value).is_some_and(|name| to.takes_result(&name))
+                || to.takes_any(value)
+        }
+        K::BIN_EXPR | K::POSTFIX_EXPR => to.takes_time(value) || to.takes_any(value),
         _ => to.takes_keyword(&text.to_ascii_lowercase()),
     }
 }
@@ -70,12 +81,10 @@ impl Target<'_> {
         if !self.is_limited() {
             return true;
         }
-        let inner = text.strip_prefix('\'').and_then(|it| it.strip_suffix('\''));
-        let Some(inner) = inner else {
-            // E'…', U&'…', $$…$$, or with a collation.
+        let Some(inner) = plain_string(text) else {
+            // E'…', U&'…', $$…$$, with a collation, or of several lines.
             return false;
         };
-        let inner = inner.replace("''", "'");
         match self.name() {
             "numeric" => Number::parse(&inner).is_some_and(|one| self.takes_number(one)),
             _ => self.takes_text_of(inner.chars().count()),
@@ -117,13 +126,13 @@ impl Target<'_> {
     fn takes_result(&self, function: &str) -> bool {
         let name = self.name();
         match function.strip_prefix("pg_catalog.").unwrap_or(function) {
-            // A sequence soon counts beyond a smallint.
-            "nextval" => matches!(name, "bigint" | "integer"),
             "gen_random_uuid" | "uuid_generate_v1" | "uuid_generate_v1mc" | "uuid_generate_v4"
             | "uuidv4" | "uuidv7" => name == "uuid" || self.takes_text_of(36),
             "now" | "clock_timestamp" | "statement_timestamp" | "transaction_timestamp" => {
                 is_of_time(name)
             }
+            "jsonb_build_object" | "jsonb_build_array" => name == "jsonb",
+            "json_build_object" | "json_build_array" => matches!(name, "json" | "jsonb"),
             "random" => matches!(name, "double precision" | "real"),
             "gen_random_bytes" => name == "bytea",
             "current_setting" | "concat" | "md5" | "lower" | "upper" => {
@@ -131,6 +140,28 @@ impl Target<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Returns whether a point in time is taken that is computed of the present: `now() + interval '1 day'`,
+    /// `now() AT TIME ZONE 'utc'`.
+    fn takes_time(&self, value: &SyntaxNode) -> bool {
+        let is_date = |name: &str| name == "date" || name.starts_with("timestamp");
+        let operands: Vec<SyntaxNode> = value.children().filter(is_expression).collect();
+        let mut rest = operands.iter().skip(1);
+        let is_present = operands
+            .first()
+            .is_some_and(|one| takes("timestamptz", one));
+        let symbols = symbols(value);
+        is_date(self.name())
+            && is_present
+            && matches!(symbols.as_str(), "+" | "-" | "")
+            && rest.all(|one| matches!(one.kind(), SyntaxKind::LITERAL | SyntaxKind::CAST_EXPR))
+            && is_never_null(value)
+    }
+
+    /// Returns whether the type takes each value as a text, and the expression is one that always gives one.
+    fn takes_any(&self, value: &SyntaxNode) -> bool {
+        self.name() == "text" && !self.is_limited() && gives_text(value)
     }
 
     /// Returns whether a value that is spelled without parentheses is taken, such as `CURRENT_DATE`.
@@ -145,6 +176,67 @@ impl Target<'_> {
             _ => false,
         }
     }
+}
+
+/// Returns whether an expression gives a text, and fails for no value of its parts: calls and concatenations of
+/// a closed list, down to literals and random values.
+fn gives_text(value: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    match value.kind() {
+        K::LITERAL => true,
+        K::PAREN_EXPR => value
+            .children()
+            .filter(is_expression)
+            .all(|one| gives_text(&one)),
+        K::CAST_EXPR => {
+            let mut types = value.children().filter(|one| is_type(one.kind()));
+            let to_text = types
+                .next()
+                .is_some_and(|one| ColumnType::parse(&one.text().to_string()).name == "text");
+            to_text
+                && value
+                    .children()
+                    .filter(is_expression)
+                    .all(|one| gives_text(&one))
+        }
+        K::BIN_EXPR => {
+            symbols(value) == "||"
+                && value
+                    .children()
+                    .filter(is_expression)
+                    .all(|one| gives_text(&one))
+        }
+        K::CALL_EXPR => {
+            let name = query::function_name(value).unwrap_or_default();
+            let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
+            let arguments = query::arguments(value);
+            match name.as_str() {
+                "gen_random_uuid" | "uuid_generate_v4" | "random" | "now" | "clock_timestamp" => {
+                    arguments.is_empty()
+                }
+                "md5" | "lower" | "upper" | "left" | "right" | "substr" | "replace" | "concat"
+                | "btrim" | "ltrim" | "rtrim" | "reverse" => arguments.iter().all(gives_text),
+                "encode" => is_random_code(&arguments),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether arguments of `encode` are random bytes and a usual format.
+fn is_random_code(arguments: &[SyntaxNode]) -> bool {
+    let [bytes, format] = arguments else {
+        return false;
+    };
+    let format = format.text().to_string();
+    let is_random = query::function_name(bytes).is_some_and(|name| name == "gen_random_bytes");
+    let count = query::arguments(bytes);
+    let count = count.first().map(|one| one.text().to_string());
+    let count = count.and_then(|text| text.trim().parse::<u16>().ok());
+    is_random
+        && count.is_some_and(|count| (1..=1024).contains(&count))
+        && matches!(format.trim(), "'hex'" | "'base64'")
 }
 
 fn is_of_time(name: &str) -> bool {

@@ -5,7 +5,7 @@ use squawk_syntax::{SyntaxKind, SyntaxNode};
 use super::column_type::ColumnType;
 use super::null_check;
 use super::query;
-use super::syntax::{has_token, object_name, symbols};
+use super::syntax::{has_token, object_name, plain_string, symbols};
 
 /// Returns whether a `CHECK` of a new column is known to accept the rows of the code that runs now, which
 /// get the default, or NULL without one. A table without rows has not proved it by the statement itself.
@@ -17,8 +17,8 @@ pub(super) fn accepts_default(
     let Some(default) = default else {
         return null_check::accepts_null(check);
     };
-    let column_type = ColumnType::parse(spelled_type).name;
-    let value = constant(default).filter(|value| value.is_of(&column_type));
+    let column_type = ColumnType::parse(spelled_type);
+    let value = constant(default).filter(|value| value.is_stored_as_it_is(&column_type));
     let mut conditions = check.children().filter(null_check::is_expression);
     match (value, conditions.next(), conditions.next()) {
         (Some(value), Some(condition), None) => matches!(
@@ -28,6 +28,10 @@ pub(super) fn accepts_default(
         _ => false,
     }
 }
+
+/// The largest number up to which each whole number is one of `real`, and one of `double precision`.
+const EXACT_IN_REAL: u64 = 1 << 24;
+const EXACT_IN_DOUBLE: u64 = 1 << 53;
 
 /// A value of an expression.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,16 +44,23 @@ enum Value {
 }
 
 impl Value {
-    /// Returns whether the values of a type compare as this one does.
-    fn is_of(&self, column_type: &str) -> bool {
-        match self {
-            Self::Null => true,
-            Self::Truth(_) => column_type == "boolean",
-            Self::Number(_) => matches!(
-                column_type,
-                "smallint" | "integer" | "bigint" | "numeric" | "real" | "double precision"
-            ),
-            Self::Text(_) => matches!(column_type, "text" | "character varying"),
+    /// Returns whether a column of the type holds just this value, and its values compare as this one does. The
+    /// server rounds numbers, and takes trailing blanks from texts that are too long.
+    fn is_stored_as_it_is(&self, column_type: &ColumnType) -> bool {
+        let modifiers = column_type.modifiers();
+        match (self, column_type.name.as_str()) {
+            (Self::Null, _) | (Self::Truth(_), "boolean") => true,
+            (Self::Number(_), "smallint" | "integer" | "bigint") => true,
+            (Self::Number(_), "numeric") => modifiers.get(1).is_none_or(|scale| *scale >= 0),
+            (Self::Number(number), "real") => number.unsigned_abs() <= EXACT_IN_REAL,
+            (Self::Number(number), "double precision") => number.unsigned_abs() <= EXACT_IN_DOUBLE,
+            (Self::Text(_), "text") => true,
+            (Self::Text(text), "character varying") => {
+                let length = i64::try_from(text.chars().count());
+                let most = column_type.first_modifier();
+                most.is_none_or(|most| length.is_ok_and(|length| length <= most))
+            }
+            _ => false,
         }
     }
 }
@@ -68,10 +79,7 @@ fn constant(node: &SyntaxNode) -> Option<Value> {
         K::LITERAL if has_token(node, K::NULL_KW) => Some(Value::Null),
         K::LITERAL if has_token(node, K::TRUE_KW) => Some(Value::Truth(true)),
         K::LITERAL if has_token(node, K::FALSE_KW) => Some(Value::Truth(false)),
-        K::LITERAL if text.starts_with('\'') => {
-            let inner = text.strip_prefix('\'')?.strip_suffix('\'')?;
-            Some(Value::Text(inner.replace("''", "'")))
-        }
+        K::LITERAL if text.starts_with('\'') => plain_string(text).map(Value::Text),
         K::LITERAL | K::PREFIX_EXPR => {
             let digits: String = text.split_whitespace().collect();
             digits.parse().ok().map(Value::Number)

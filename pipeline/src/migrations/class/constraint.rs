@@ -2,10 +2,10 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::column;
 use super::draft::Draft;
 use super::facts::IndexFacts;
 use super::lock::LockMode;
+use super::new_column::{UNNAMED, added};
 use super::null_check;
 use super::own_code;
 use super::rules::{
@@ -88,7 +88,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         _ => {}
     }
     if is_met_by_new_columns(draft, table, action, &constraint) {
-        draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, column::UNNAMED);
+        draft.dismiss(BAN_NEW_WRITE_RESTRICTION, action, UNNAMED);
     }
     let lasts = draft.is_found_to_last(action);
     draft.lock(table, mode, lasts);
@@ -120,7 +120,7 @@ fn is_met_by_new_columns(
         }
         _ => return false,
     };
-    let is_null = |name: &String| column::added(draft, table, name, action) == Some(false);
+    let is_null = |name: &String| added(draft, table, name, action) == Some(false);
     !columns.is_empty() && columns.iter().all(is_null)
 }
 

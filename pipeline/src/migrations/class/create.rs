@@ -19,6 +19,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::Scope;
+use super::sequence;
 use super::syntax::{
     child, child_name, find, has_token, holds, name_under, names_under, object_name,
 };
@@ -139,6 +140,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
             return scope.create_routine(&name);
         }
         K::CREATE_DOMAIN => scope.constrain_domain(&name),
+        K::CREATE_SEQUENCE => sequence::apply_new(scope, node),
         // An index is in the schema of its table.
         K::CREATE_INDEX => {
             let table = child_name(node, K::TABLE_RELATION_NAME);
@@ -154,6 +156,7 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
                     is_valid: true,
                     columns: columns.map(|column| column.name).collect(),
                     computed_from: Vec::new(),
+                    definition: None,
                     code: None,
                 };
                 scope.create_index(table, index);
@@ -360,7 +363,7 @@ fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
         }
         return;
     }
-    if let Some(part) = failing::part_of_index(draft, node, &table) {
+    if let Some(part) = failing::part_of_index(draft.scope, node, &table) {
         draft.add(BAN_NEW_WRITE_RESTRICTION, node);
         let advice = format!(
             "the statement in an after file: {part} may fail, and then so does each write of such a row"

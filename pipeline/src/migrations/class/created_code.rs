@@ -7,7 +7,9 @@ use super::builtin::may_be_own_type;
 use super::own_code::{code_of_types, in_expressions, in_query, is_of_type, tied_code, type_name};
 use super::query;
 use super::scope::{Occasion, Scope};
-use super::syntax::{child, child_name, find, holds, name_under, names_under, object_name};
+use super::syntax::{
+    child, child_name, columns, find, holds, name_under, names_under, object_name,
+};
 use crate::migrations::statement::{ObjectName, fold_name};
 
 /// Records the code that a statement ties to a table, a type or an operator, so that later ones run it.
@@ -178,6 +180,9 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
             K::ENABLE_RLS => scope.enable_row_security(table),
             K::FORCE_RLS => scope.force_row_security(table),
             K::REFERENCES_CONSTRAINT | K::FOREIGN_KEY_CONSTRAINT => {
+                if let Some(other) = child_name(&part, K::TABLE_NAME_REF) {
+                    scope.add_foreign_key(table, key_columns(&part), &other);
+                }
                 let text = part.text().to_string().to_ascii_uppercase();
                 let acts = ["CASCADE", "SET NULL", "SET DEFAULT"];
                 if let Some(other) = child_name(&part, K::TABLE_NAME_REF)
@@ -189,6 +194,17 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
             _ => {}
         }
     }
+}
+
+/// Returns the columns of a foreign key: those of its list, or the one that has it.
+fn key_columns(key: &SyntaxNode) -> Vec<String> {
+    use SyntaxKind as K;
+    if let Some(list) = child(key, K::FOREIGN_KEY_COLUMN_LIST) {
+        return columns(&list);
+    }
+    let column = key.parent();
+    let name = column.and_then(|column| child_name(&column, K::COLUMN_NAME));
+    name.into_iter().map(|name| name.name).collect()
 }
 
 /// Records the code that runs as indexes of a table are built, as it is analyzed, and as the key of its

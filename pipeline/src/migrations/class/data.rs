@@ -10,7 +10,7 @@ use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, INHERIT, UNKNOWN_STATEMENT};
 use super::scope::Scope;
 use super::selection;
-use super::syntax::{child, child_name, columns, find, holds, name_under};
+use super::syntax::{child, child_name, columns, find, holds, name_under, names_under};
 use crate::migrations::statement::{ObjectName, Statement};
 
 pub(super) fn is_query(kind: SyntaxKind) -> bool {
@@ -94,6 +94,7 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
             if let Some(table) = &table {
                 draft.lock(table, LockMode::RowExclusive, false);
                 own_code::judge_write(draft, part, table, false);
+                judge_references(draft, part, table);
                 if draft.scope.is_read_by_its_parent(table) {
                     draft.add(INHERIT, part);
                 }
@@ -137,6 +138,25 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
     }
 }
 
+/// Records the locks of an `INSERT` on the rows that its own reference. It waits where a session has locked such a
+/// row, and that session waits in its turn for what the file has locked.
+fn judge_references(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName) {
+    let list = child(part, SyntaxKind::COLUMN_TARGET_LIST);
+    let kinds = [
+        SyntaxKind::COLUMN_NAME_REF,
+        SyntaxKind::COLUMN_NAME,
+        SyntaxKind::NAME_REF,
+    ];
+    let written = list.map(|list| {
+        let names = names_under(&list, &kinds).into_iter();
+        names.map(|name| name.name).collect::<Vec<_>>()
+    });
+    for other in draft.scope.referenced_by_rows(table, written.as_deref()) {
+        draft.lock(&other, LockMode::RowShare, false);
+        draft.is_long = true;
+    }
+}
+
 /// Records the tables that a query fills.
 pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     for part in parts_that_run(node) {
@@ -177,6 +197,7 @@ fn judge_change(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName, is
         draft.dismiss(DATA_CHANGE, part, "its WHERE has the whole primary key");
     }
     draft.lock(table, LockMode::RowExclusive, false);
+    draft.is_long |= scope.is_referenced_by_new(table);
     draft.is_long |= (!is_small || scope.is_filled(table)) && !is_one_row;
     if is_small {
         let because = format!("{} is small", scope.resolve(table));

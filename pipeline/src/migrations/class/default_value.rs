@@ -6,6 +6,7 @@ use super::assigned_value;
 use super::column_type::ColumnType;
 use super::own_code;
 use super::scope::Scope;
+use super::sequence;
 use super::syntax::{child, child_name, find, has_token, is_type, names_under};
 use crate::migrations::statement::{ObjectName, fold_name};
 
@@ -38,17 +39,21 @@ pub(super) fn is_accepted(
     let spelled = spelled.or_else(|| scope.added_type(table, column).cloned());
     let value = change.children().next();
     match (spelled, value) {
-        (Some(spelled), Some(value)) => takes(scope, &spelled, &value),
+        (Some(spelled), Some(value)) => takes(scope, table, &spelled, &value),
         _ => false,
     }
 }
 
 /// Returns whether a column's type is known to take a value in each `INSERT`. A domain with constraints
 /// looks at it then, and so does a type with code of the database's own.
-pub(super) fn takes(scope: &Scope<'_>, spelled: &str, value: &SyntaxNode) -> bool {
+pub(super) fn takes(
+    scope: &Scope<'_>,
+    table: &ObjectName,
+    spelled: &str,
+    value: &SyntaxNode,
+) -> bool {
     let base = spelled.split('[').next().unwrap_or(spelled).trim();
-    let is_own_type = !BUILT_IN.contains(&ColumnType::parse(base).name.as_str());
-    if is_own_type {
+    if !is_built_in(&ColumnType::parse(base).name) {
         let parts = base.split('(').next().unwrap_or(base).split('.');
         let parts: Vec<String> = parts.map(|part| fold_name(part.trim())).collect();
         let is_trusted = ObjectName::from_parts(parts).is_some_and(|name| {
@@ -60,7 +65,14 @@ pub(super) fn takes(scope: &Scope<'_>, spelled: &str, value: &SyntaxNode) -> boo
             return false;
         }
     }
-    own_code::in_expressions(scope, value).is_none() && assigned_value::takes(spelled, value)
+    own_code::in_expressions(scope, value).is_none()
+        && (assigned_value::takes(spelled, value)
+            || sequence::is_taken(scope, table, spelled, value))
+}
+
+/// Returns whether a type, as `format_type` prints it, is one of Postgres.
+pub(super) fn is_built_in(name: &str) -> bool {
+    BUILT_IN.contains(&name)
 }
 
 /// Types of Postgres, as `format_type` prints them. Another one may be a domain.

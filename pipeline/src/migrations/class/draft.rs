@@ -7,7 +7,8 @@ use squawk_syntax::SyntaxNode;
 use super::lock::{LockMode, TableLock};
 use super::rules::{
     ADDING_FIELD_WITH_DEFAULT, BAN_NEW_WRITE_RESTRICTION, BAN_SET_DEFAULT, CHANGING_COLUMN_TYPE,
-    CREATE_RULE, CREATE_TRIGGER, DOMAIN_COLUMN, REWRITE_TABLE, Rule, SERIAL_COLUMN, find_rule,
+    CREATE_RULE, CREATE_TRIGGER, DOMAIN_COLUMN, REWRITE_TABLE, Rule, SERIAL_COLUMN, WHOLE_ROW_USE,
+    find_rule,
 };
 use super::safe_files::SafeForm;
 use super::scope::Scope;
@@ -46,13 +47,14 @@ const REBUILDS: [&str; 5] = [
 
 /// Rules about the rows that the code that runs now writes or reads, which hold for no table that the run
 /// creates.
-const UNUSED: [&str; 6] = [
+const UNUSED: [&str; 7] = [
     "ban-alter-row-level-security",
     "ban-create-policy",
     BAN_NEW_WRITE_RESTRICTION,
     BAN_SET_DEFAULT,
     CREATE_RULE,
     CREATE_TRIGGER,
+    WHOLE_ROW_USE,
 ];
 
 /// A rule that holds, with its place in the statement's text.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::seen_by::{RoutineFacts, SeenBy, SequenceFacts};
 use crate::migrations::statement::ObjectName;
 
 /// A table of at most this many bytes is small: to scan it, to rewrite it or to index it takes
@@ -27,6 +28,12 @@ pub struct TargetFacts {
     pub provided_routines: BTreeSet<ObjectName>,
     /// The types that are neither a table's nor an array's.
     pub types: BTreeSet<ObjectName>,
+    /// The types with a list of labels.
+    pub enums: BTreeSet<ObjectName>,
+    /// The functions and procedures, without those of extensions, by a key of their own.
+    pub bodies: BTreeMap<u32, RoutineFacts>,
+    /// The sequences.
+    pub sequences: BTreeMap<ObjectName, SequenceFacts>,
     /// The domains.
     pub domains: BTreeMap<ObjectName, DomainFacts>,
     /// The names of the operators, without those of Postgres and of extensions.
@@ -67,6 +74,8 @@ pub struct RelationFacts {
     pub has_triggers: bool,
     /// The code of the database's own that runs with it.
     pub code: CodeFacts,
+    /// The code and the expressions that see its rows.
+    pub seen_by: SeenBy,
     /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
     /// functions of the database's own, or it is no such view.
     pub source_bytes: Option<u64>,
@@ -89,6 +98,8 @@ pub enum RelationKind {
 pub struct DomainFacts {
     /// It has constraints, of its own or of the domain that it is made of.
     pub has_constraints: bool,
+    /// It has a default, of its own or of the domain that it is made of.
+    pub has_default: bool,
     /// The tables with a column of it, or of a domain that is made of it.
     pub tables: Vec<ObjectName>,
 }
@@ -154,6 +165,8 @@ pub struct IndexFacts {
     /// The columns in its expressions and its `WHERE`, with which Postgres builds it anew when the
     /// type of one changes.
     pub computed_from: Vec<String>,
+    /// The definition of one with expressions or a `WHERE`, as `pg_get_indexdef` prints it.
+    pub definition: Option<String>,
     /// The code of the database's own that runs as it is built, in words.
     pub code: Option<String>,
 }

@@ -3,9 +3,9 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::column_type::ColumnType;
-use super::draft::Draft;
 use super::own_code;
 use super::query;
+use super::scope::Scope;
 use super::syntax::{names_under, symbols};
 use crate::migrations::statement::ObjectName;
 
@@ -54,25 +54,25 @@ const TEXT_TYPES: [&str; 2] = ["text", "character varying"];
 /// Returns the part of an index's expressions, of its `WHERE` or of its operator classes that may fail for
 /// a row which the code that runs now writes.
 pub(super) fn part_of_index(
-    draft: &Draft<'_>,
+    scope: &Scope<'_>,
     node: &SyntaxNode,
     table: &ObjectName,
 ) -> Option<String> {
     let classes = names_under(node, &[SyntaxKind::OP_CLASS_REF]).into_iter();
-    let facts = draft.scope.facts;
+    let facts = scope.facts;
     let mut own = classes.filter(|name| facts.operator_classes.contains(&name.name));
     let of_class = own.next().map(|name| format!("the operator class {name}"));
-    of_class.or_else(|| part(draft, node, table))
+    of_class.or_else(|| part(scope, node, table))
 }
 
 /// Returns the part of an expression that may fail for a row which the code that runs now writes. A column
 /// that the run adds is NULL in such a row, and no operator of Postgres fails for it.
-pub(super) fn part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> Option<String> {
-    if let Some(code) = own_code::in_expressions(draft.scope, node) {
+pub(super) fn part(scope: &Scope<'_>, node: &SyntaxNode, table: &ObjectName) -> Option<String> {
+    if let Some(code) = own_code::in_expressions(scope, node) {
         return Some(code);
     }
-    let is_new = |name: &ObjectName| draft.scope.added_column(table, &name.name) == Some(false);
-    let mut parts = node.descendants().filter(|part| fails(draft, part, table));
+    let is_new = |name: &ObjectName| scope.added_column(table, &name.name) == Some(false);
+    let mut parts = node.descendants().filter(|part| fails(scope, part, table));
     let part = parts.find(|part| {
         let names = names_under(part, &[SyntaxKind::NAME_REF]);
         part.kind() == SyntaxKind::CALL_EXPR || !names.iter().all(is_new)
@@ -80,14 +80,14 @@ pub(super) fn part(draft: &Draft<'_>, node: &SyntaxNode, table: &ObjectName) -> 
     Some(part.text().to_string().trim().to_owned())
 }
 
-fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
+fn fails(scope: &Scope<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
     use SyntaxKind as K;
     match part.kind() {
         K::CAST_EXPR => {
             let to = part.children().last();
             let to = to.map(|to| ColumnType::parse(&to.text().to_string()).name);
             let is_text = to.is_some_and(|name| TEXT_TYPES.contains(&name.as_str()));
-            !is_text || draft.scope.code_of_reads(table).is_some()
+            !is_text || scope.code_of_reads(table).is_some()
         }
         K::BIN_EXPR | K::PREFIX_EXPR => {
             let symbols = symbols(part);
@@ -103,7 +103,7 @@ fn fails(draft: &Draft<'_>, part: &SyntaxNode, table: &ObjectName) -> bool {
         }
         K::CALL_EXPR => query::function_name(part).is_some_and(|name| {
             let name = name.strip_prefix("pg_catalog.").unwrap_or(&name).to_owned();
-            !NEVER_FAIL.contains(&name.as_str()) || draft.scope.has_routine_named(&name)
+            !NEVER_FAIL.contains(&name.as_str()) || scope.has_routine_named(&name)
         }),
         _ => false,
     }

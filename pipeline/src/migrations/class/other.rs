@@ -13,6 +13,7 @@ use super::rules::{
 };
 use super::safe_form;
 use super::scope::{Occasion, Scope};
+use super::sequence;
 use super::syntax::{child, find, has_token, holds, name_under, names_under};
 use crate::migrations::statement::ObjectName;
 
@@ -158,6 +159,9 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         && let Some(domain) = name_under(node, K::DOMAIN_REF)
     {
         scope.constrain_domain(&scope.resolve(&domain));
+    }
+    if node.kind() == K::GRANT {
+        sequence::apply_grant(scope, node);
     }
     let sets = name_under(node, K::CONFIG_PARAMETER_REF);
     let is_of_path = sets.as_ref().is_none_or(|name| name.name == "search_path");

@@ -64,6 +64,7 @@ pub(super) const TRANSACTION_CONTROL: &str = "transaction-control";
 pub(super) const TRUNCATE: &str = "truncate";
 pub(super) const UNKNOWN_STATEMENT: &str = "unknown-statement";
 pub(super) const UNKNOWN_TABLE: &str = "unknown-table";
+pub(super) const WHOLE_ROW_USE: &str = "whole-row-use";
 
 pub(super) const ADDING_FIELD_WITH_DEFAULT: &str = "adding-field-with-default";
 pub(super) const ADDING_FOREIGN_KEY: &str = "adding-foreign-key-constraint";

@@ -1,17 +1,21 @@
 //! The database as a file's statements find it: the facts, and what earlier statements changed.
 
 mod added_columns;
+mod foreign_keys;
 mod names;
 mod own_code;
+mod sequences;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::added_columns::AddedColumns;
+use self::foreign_keys::ForeignKey;
 use self::own_code::CodeOfRun;
 pub(super) use self::own_code::Occasion;
 use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
 use super::proofs::Proofs;
 use super::rules::Rule;
+use super::seen_by::SequenceFacts;
 use crate::migrations::statement::ObjectName;
 
 /// The schema of a session's temporary tables, which comes before those of the search path.
@@ -46,6 +50,12 @@ pub(super) struct Scope<'a> {
     columns: AddedColumns,
     /// The tables that the run created and filled by a query: their size is not known.
     filled: BTreeSet<ObjectName>,
+    /// The sequences that the run created.
+    sequences: BTreeMap<ObjectName, SequenceFacts>,
+    /// Sequences, each with a role to which the run granted their use.
+    granted: Vec<(ObjectName, String)>,
+    /// The foreign keys that the run added.
+    foreign_keys: Vec<ForeignKey>,
     pub(super) proofs: Proofs,
     code: CodeOfRun,
 }
@@ -84,6 +94,9 @@ impl<'a> Scope<'a> {
             renamed: BTreeMap::new(),
             columns: AddedColumns::default(),
             filled: BTreeSet::new(),
+            sequences: BTreeMap::new(),
+            granted: Vec::new(),
+            foreign_keys: Vec::new(),
             proofs: Proofs::default(),
             code: CodeOfRun::default(),
         }
@@ -264,6 +277,20 @@ impl<'a> Scope<'a> {
         let of_run = self.created.iter().chain(&self.created_before);
         let mut types = self.facts.types.iter().chain(of_run);
         types.any(|one| self.may_mean(name, one))
+    }
+
+    /// Returns whether a type is a domain with a default, or may be one.
+    pub(super) fn is_domain_with_default(&self, name: &ObjectName) -> bool {
+        let known = self.facts.domains.iter();
+        let known = known.filter(|(_, facts)| facts.has_default);
+        let mut domains = known.map(|(domain, _)| domain).chain(&self.domains);
+        domains.any(|domain| self.may_mean(name, domain))
+    }
+
+    /// Returns whether a type is an enum of before the run.
+    pub(super) fn is_enum(&self, name: &ObjectName) -> bool {
+        let mut enums = self.facts.enums.iter();
+        enums.any(|one| self.may_mean(name, one))
     }
 
     /// Returns the relations of before the run that a name may mean, also those that the run dropped.

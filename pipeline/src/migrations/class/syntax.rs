@@ -94,6 +94,13 @@ fn is_symbol(c: char) -> bool {
     "+-*/<>=~!@#%^&|`?".contains(c)
 }
 
+/// Returns the text of `'…'`; `None` for another spelling, and for a string that goes on in a further line.
+pub(super) fn plain_string(literal: &str) -> Option<String> {
+    let inner = literal.strip_prefix('\'')?.strip_suffix('\'')?;
+    let has_end = inner.replace("''", "").contains('\'');
+    (!has_end).then(|| inner.replace("''", "'"))
+}
+
 /// Returns whether a node is a type.
 pub(super) fn is_type(kind: SyntaxKind) -> bool {
     use SyntaxKind as K;

@@ -8,7 +8,7 @@ use super::facts::{
     ColumnFacts, ConstraintFacts, ConstraintKind, DomainFacts, IndexFacts, RelationFacts,
     RelationKind, TargetFacts,
 };
-use super::target_code;
+use super::{target_code, target_rows};
 use crate::migrations::statement::{ObjectName, fold_name};
 
 impl TargetFacts {
@@ -92,6 +92,7 @@ impl TargetFacts {
                     is_valid: row.get("is_valid"),
                     columns: row.get("columns"),
                     computed_from: row.get("computed_from"),
+                    definition: row.get("definition"),
                     code: None,
                 });
             },
@@ -118,6 +119,7 @@ impl TargetFacts {
         for row in client.query_typed(DOMAINS, &[]).await? {
             let domain = facts.domains.entry(name_in(&row)).or_insert(DomainFacts {
                 has_constraints: row.get("has_constraints"),
+                has_default: row.get("has_default"),
                 tables: Vec::new(),
             });
             if let Some(table) = row.get::<_, Option<String>>("table") {
@@ -126,6 +128,7 @@ impl TargetFacts {
             }
         }
         target_code::ask(client, &mut facts).await?;
+        target_rows::ask(client, &mut facts).await?;
         Ok(facts)
     }
 }
@@ -291,7 +294,9 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
         JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = d.refobjsubid
         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = x.oid
             AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass
-            AND d.refobjid = c.oid AND d.refobjsubid > 0) END AS computed_from
+            AND d.refobjid = c.oid AND d.refobjsubid > 0) END AS computed_from,
+    CASE WHEN i.indexprs IS NOT NULL OR i.indpred IS NOT NULL
+        THEN pg_catalog.pg_get_indexdef(x.oid) END AS definition
 FROM pg_catalog.pg_index i
     JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
     JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
@@ -334,12 +339,17 @@ WITH RECURSIVE constrained (oid) AS (
         OR EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.contypid = t.oid))
     UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN constrained c ON t.typbasetype = c.oid
         WHERE t.typtype = 'd'),
+with_default (oid) AS (
+    SELECT t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd' AND t.typdefault IS NOT NULL
+    UNION SELECT t.oid FROM pg_catalog.pg_type t JOIN with_default d ON t.typbasetype = d.oid
+        WHERE t.typtype = 'd'),
 made_of (base, oid) AS (
     SELECT t.oid, t.oid FROM pg_catalog.pg_type t WHERE t.typtype = 'd'
     UNION SELECT m.base, t.oid FROM pg_catalog.pg_type t JOIN made_of m ON t.typbasetype = m.oid
         WHERE t.typtype = 'd')
 SELECT DISTINCT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name,
-    t.oid IN (TABLE constrained) AS has_constraints, s.nspname::pg_catalog.text AS table_schema,
+    t.oid IN (TABLE constrained) AS has_constraints, t.oid IN (TABLE with_default) AS has_default,
+    s.nspname::pg_catalog.text AS table_schema,
     c.relname::pg_catalog.text AS table
 FROM pg_catalog.pg_type t
     JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace

@@ -92,6 +92,7 @@ fn shop() -> TargetFacts {
             is_valid: true,
             columns: vec!["b".to_owned()],
             computed_from: Vec::new(),
+            definition: None,
             code: None,
         },
         IndexFacts {
@@ -100,6 +101,7 @@ fn shop() -> TargetFacts {
             is_valid: true,
             columns: vec!["nn".to_owned()],
             computed_from: Vec::new(),
+            definition: None,
             code: None,
         },
         IndexFacts {
@@ -108,6 +110,7 @@ fn shop() -> TargetFacts {
             is_valid: false,
             columns: vec!["b".to_owned()],
             computed_from: Vec::new(),
+            definition: None,
             code: None,
         },
     ];
@@ -141,11 +144,19 @@ fn shop() -> TargetFacts {
     facts.routines.insert(public("f"));
     let positive = DomainFacts {
         has_constraints: true,
+        has_default: false,
         tables: vec![public("big")],
     };
     facts.domains.insert(public("positive"), positive);
     facts.types.insert(public("mood"));
     facts.types.insert(public("positive"));
+    let numbers = SequenceFacts {
+        min: 1,
+        max: i64::MAX,
+        increment: 1,
+        ..SequenceFacts::default()
+    };
+    facts.sequences.insert(public("s"), numbers);
     facts.listed_schemas = vec!["public".to_owned()];
     facts
 }

@@ -11,7 +11,7 @@ use super::{
     DROP_OBJECT, DROP_OWNED, HIDES_OBJECT, INHERIT, LOCK_TABLE, LONG_WORK_UNDER_LOCK, OWN_TABLE,
     RECREATE, REFRESH_VIEW, REWRITE_TABLE, RUNNER_SETTING, RUNS_CODE, Rule, RuleSource,
     SERIAL_COLUMN, SEVERAL_TABLES, SHARED_OBJECT, SYNTAX_ERROR, TRANSACTION_CONTROL, TRUNCATE,
-    UNKNOWN_STATEMENT, UNKNOWN_TABLE,
+    UNKNOWN_STATEMENT, UNKNOWN_TABLE, WHOLE_ROW_USE,
 };
 
 const fn squawk(
@@ -280,6 +280,12 @@ pub const RULES: &[Rule] = &[
         Class::After,
         "the INSERT of the code that runs now that leaves the column out gets another value, or is refused",
         "the statement in an after file",
+    ),
+    own(
+        WHOLE_ROW_USE,
+        Class::After,
+        "code of the database uses the table's rows as wholes: with one more column it may fail, or do otherwise",
+        "the statement in an after file; or, before it, columns by their names in that code",
     ),
     own(
         DELETES_ROWS,

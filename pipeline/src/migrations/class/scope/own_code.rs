@@ -204,7 +204,7 @@ impl Scope<'_> {
     }
 
     /// Returns a table with its partitions and inheriting tables, those of the run too.
-    fn tree(&self, full: &ObjectName) -> BTreeSet<ObjectName> {
+    pub(in crate::migrations::class) fn tree(&self, full: &ObjectName) -> BTreeSet<ObjectName> {
         let mut tree = BTreeSet::new();
         let mut open = vec![full.clone()];
         while let Some(table) = open.pop() {
@@ -216,6 +216,35 @@ impl Scope<'_> {
             }
         }
         tree
+    }
+
+    /// Returns the tables above a table, at any depth.
+    pub(in crate::migrations::class) fn ancestors(&self, full: &ObjectName) -> Vec<ObjectName> {
+        let mut found: Vec<ObjectName> = Vec::new();
+        let mut open = vec![full.clone()];
+        while let Some(table) = open.pop() {
+            let relations = self.facts.relations.iter();
+            let parents = relations.filter(|(_, facts)| facts.children.contains(&table));
+            for (parent, _) in parents {
+                if !found.contains(parent) {
+                    found.push(parent.clone());
+                    open.push(parent.clone());
+                }
+            }
+        }
+        found
+    }
+
+    /// Returns the trigger, rule or other code that the run itself ties to the rows of a table, in words.
+    pub(in crate::migrations::class) fn code_that_the_run_ties_to(
+        &self,
+        full: &ObjectName,
+    ) -> Option<String> {
+        let mut tree = self.tree(full).into_iter();
+        tree.find_map(|table| {
+            let written = self.code.of(Occasion::Write, &table);
+            written.or_else(|| self.code.of(Occasion::Policy, &table))
+        })
     }
 
     /// Returns the code that runs as rows of a table are written: of the table, of its partitions, and,

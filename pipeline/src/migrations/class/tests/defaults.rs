@@ -68,7 +68,7 @@ fn default_that_the_type_refuses_is_of_after() {
         (
             "timestamp with time zone",
             "now() + interval '1 day'",
-            After,
+            Before,
         ),
         ("uuid", "gen_random_uuid()", Before),
         ("geometry(Point,4326)", "'POINT(0 0)'", After),
@@ -89,6 +89,7 @@ fn default_of_a_type_of_the_databases_own_is_looked_at_by_its_constraints() {
     facts.types.insert(public("short"));
     let domain = DomainFacts {
         has_constraints: true,
+        has_default: false,
         tables: vec![public("small")],
     };
     facts.domains.insert(public("short"), domain);

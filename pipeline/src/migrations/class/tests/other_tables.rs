@@ -71,6 +71,7 @@ fn domain_goes_through_the_tables_that_use_it() {
     let mut facts = shop();
     let tables = |names: &[&str]| DomainFacts {
         has_constraints: false,
+        has_default: false,
         tables: names.iter().map(|name| public(name)).collect(),
     };
     facts.domains.insert(public("few"), tables(&["small"]));

@@ -18,6 +18,7 @@ fn market() -> TargetFacts {
         is_valid: true,
         columns: vec![column.to_owned()],
         computed_from: Vec::new(),
+        definition: None,
         code: None,
     };
     // A small table that a large one references.
@@ -67,6 +68,7 @@ fn market() -> TargetFacts {
     }
     let mail = DomainFacts {
         has_constraints: true,
+        has_default: false,
         ..DomainFacts::default()
     };
     facts.domains.insert(app("mail"), mail);
@@ -345,7 +347,7 @@ fn virtual_column_that_refuses_null_reads_all_rows() {
             (
                 "ALTER TABLE big ADD COLUMN c int GENERATED ALWAYS AS (b * 2) VIRTUAL NOT NULL",
                 Stop,
-                &["add-column-with-constraint"],
+                &["add-column-with-constraint", "ban-new-write-restriction"],
             ),
             (
                 "ALTER TABLE big ADD COLUMN c int GENERATED ALWAYS AS (b * 2) VIRTUAL",

@@ -1,0 +1,61 @@
+//! The foreign keys that a run adds, and those of before: the rows for which a statement may wait.
+
+use super::Scope;
+use crate::migrations::class::facts::ConstraintKind;
+use crate::migrations::statement::ObjectName;
+
+/// A foreign key of the run.
+#[derive(Clone, Debug)]
+pub(super) struct ForeignKey {
+    table: ObjectName,
+    columns: Vec<String>,
+    references: ObjectName,
+}
+
+impl Scope<'_> {
+    /// Records a foreign key.
+    pub(in super::super) fn add_foreign_key(
+        &mut self,
+        table: &ObjectName,
+        columns: Vec<String>,
+        references: &ObjectName,
+    ) {
+        let key = ForeignKey {
+            table: self.resolve(table),
+            columns,
+            references: self.resolve(references),
+        };
+        self.foreign_keys.push(key);
+    }
+
+    /// Returns the tables of before whose rows an `INSERT` locks, since its own reference them. `written` are the
+    /// columns that it names; all of them where it names none.
+    pub(in super::super) fn referenced_by_rows(
+        &self,
+        table: &ObjectName,
+        written: Option<&[String]>,
+    ) -> Vec<ObjectName> {
+        let table = self.resolve(table);
+        let is_written = |columns: &[String]| {
+            written.is_none_or(|written| columns.iter().any(|column| written.contains(column)))
+        };
+        let of_run = self.foreign_keys.iter();
+        let of_run = of_run.filter(|one| one.table == table && is_written(&one.columns));
+        let of_run = of_run.map(|one| &one.references);
+        let of_before = self.relation(&table).into_iter();
+        let of_before = of_before.flat_map(|facts| &facts.constraints);
+        let of_before = of_before
+            .filter(|one| one.kind == ConstraintKind::ForeignKey && is_written(&one.columns));
+        let of_before = of_before.filter_map(|one| one.references.as_ref());
+        let referenced = of_run.chain(of_before);
+        let used = referenced.filter(|name| !self.is_new(name) && !self.is_of_run(name));
+        used.cloned().collect()
+    }
+
+    /// Returns whether a table that the file creates references this one, so that its writers wait for the file.
+    pub(in super::super) fn is_referenced_by_new(&self, table: &ObjectName) -> bool {
+        let table = self.resolve(table);
+        let mut keys = self.foreign_keys.iter();
+        keys.any(|one| one.references == table && self.created.contains(&one.table))
+    }
+}

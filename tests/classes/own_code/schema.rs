@@ -1,0 +1,121 @@
+//! The database with the code, of which each function draws a number as it runs.
+
+pub(super) const SCHEMA: &str = "
+CREATE SEQUENCE drawn;
+CREATE FUNCTION note(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN 1; END $$;
+CREATE FUNCTION note(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN 1; END $$;
+CREATE OPERATOR <+> (FUNCTION = note, LEFTARG = int, RIGHTARG = int);
+CREATE DOMAIN noted AS int CHECK (note(VALUE) > 0);
+CREATE DOMAIN positive AS int CHECK (VALUE > 0);
+CREATE DOMAIN needed AS int NOT NULL;
+CREATE TABLE items (id int);
+INSERT INTO items VALUES (1), (2);
+CREATE FUNCTION label(i items) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN 1; END $$;
+CREATE TABLE labelled (id int, label text);
+INSERT INTO labelled VALUES (1, 'x');
+CREATE TYPE mood AS (word text);
+CREATE FUNCTION words(m mood) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN 'x'; END $$;
+CREATE CAST (mood AS text) WITH FUNCTION words(mood) AS ASSIGNMENT;
+CREATE TABLE moody (mood mood, word text);
+INSERT INTO moody VALUES (ROW('x'), 'x');
+CREATE VIEW computed AS SELECT note(id) AS n FROM items;
+CREATE VIEW deeper AS SELECT n FROM computed;
+CREATE VIEW plain AS SELECT id FROM items;
+CREATE FUNCTION noted_row() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN COALESCE(NEW, OLD); END $$;
+CREATE TABLE triggered (id int PRIMARY KEY);
+INSERT INTO triggered VALUES (1);
+CREATE TRIGGER t BEFORE INSERT OR UPDATE ON triggered FOR EACH ROW EXECUTE FUNCTION noted_row();
+CREATE TABLE defaulted (id int, n int DEFAULT note(1));
+CREATE TABLE checked (id int CHECK (note(id) > 0));
+CREATE TABLE indexed (id int);
+CREATE INDEX indexed_note ON indexed (note(id));
+CREATE TABLE typed (id noted);
+CREATE TABLE ruled (id int);
+CREATE RULE r AS ON INSERT TO ruled DO ALSO SELECT note(1);
+CREATE TABLE parted (id int) PARTITION BY LIST (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES IN (1);
+CREATE TRIGGER t BEFORE INSERT ON parted_1 FOR EACH ROW EXECUTE FUNCTION noted_row();
+CREATE VIEW onto AS SELECT id FROM triggered;
+CREATE TABLE parents (id int PRIMARY KEY);
+INSERT INTO parents VALUES (1), (5);
+CREATE TABLE children (id int REFERENCES parents ON DELETE CASCADE);
+INSERT INTO children VALUES (1);
+CREATE TRIGGER t BEFORE DELETE ON children FOR EACH ROW EXECUTE FUNCTION noted_row();
+CREATE TABLE later (id int);
+INSERT INTO later VALUES (1);
+ALTER TABLE later ADD CONSTRAINT k CHECK (note(id) > 0) NOT VALID;
+CREATE MATERIALIZED VIEW noted_rows AS SELECT id, note(id) AS n FROM items;
+CREATE UNIQUE INDEX noted_rows_id ON noted_rows (id);
+CREATE TABLE words (a text);
+INSERT INTO words VALUES ('1');
+CREATE TABLE empty (a text);
+CREATE VIEW casting AS SELECT id::noted AS n FROM items;
+CREATE DOMAIN defaulted_type AS int DEFAULT note(1);
+CREATE TABLE domain_default (id int, n defaulted_type);
+CREATE TABLE conditional (id int PRIMARY KEY);
+INSERT INTO conditional VALUES (1);
+CREATE TRIGGER t BEFORE UPDATE ON conditional FOR EACH ROW WHEN (note(NEW.id) = 1)
+    EXECUTE FUNCTION suppress_redundant_updates_trigger();
+CREATE TABLE keyed (id int) PARTITION BY LIST (note(id));
+CREATE TABLE keyed_1 PARTITION OF keyed FOR VALUES IN (1);
+CREATE TABLE indexed_rows (id int, b varchar(10));
+INSERT INTO indexed_rows VALUES (1, 'x'), (2, 'y');
+CREATE INDEX indexed_rows_note ON indexed_rows (note(id));
+CREATE INDEX indexed_rows_id ON indexed_rows (id);
+CREATE TABLE counted (id int, a int);
+INSERT INTO counted VALUES (1, 1), (2, 2);
+CREATE STATISTICS counted_note ON (note(id)), a FROM counted;
+CREATE FUNCTION apart(a int, b int) RETURNS float8 LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN a - b; END $$;
+CREATE TYPE gap AS RANGE (SUBTYPE = int, SUBTYPE_DIFF = apart);
+CREATE TABLE spans (a gap);
+INSERT INTO spans VALUES ('[1,5]'), ('[2,3]'), ('[4,9]');
+CREATE TYPE span AS RANGE (SUBTYPE = noted, MULTIRANGE_TYPE_NAME = spanned);
+CREATE TABLE multi (a spanned);
+CREATE TABLE tree (id int) PARTITION BY LIST (id);
+CREATE TABLE tree_1 PARTITION OF tree FOR VALUES IN (1);
+INSERT INTO tree VALUES (1);
+CREATE INDEX tree_note ON tree (note(id));
+CREATE TABLE filled (id int);
+INSERT INTO filled VALUES (2);
+CREATE TABLE deep (id int) PARTITION BY LIST (note(id));
+CREATE TABLE deep_1 PARTITION OF deep FOR VALUES IN (1) PARTITION BY LIST (id);
+CREATE TABLE deep_1_1 PARTITION OF deep_1 FOR VALUES IN (5);
+CREATE TABLE loose (id int);
+INSERT INTO loose VALUES (1);
+CREATE FUNCTION other(a int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
+    BEGIN PERFORM nextval('public.drawn'); RETURN a; END $$;
+CREATE TABLE by_other (id int) PARTITION BY LIST (other(id));
+CREATE TABLE with_default (id int) PARTITION BY LIST (other(id));
+CREATE TABLE with_default_rest PARTITION OF with_default DEFAULT;
+INSERT INTO with_default VALUES (5);
+CREATE TABLE policed (id int PRIMARY KEY);
+INSERT INTO policed VALUES (1);
+CREATE POLICY p ON policed USING (note(id) > 0);
+CREATE TABLE forced (id int);
+INSERT INTO forced VALUES (1);
+CREATE POLICY p ON forced USING (note(id) > 0);
+ALTER TABLE forced FORCE ROW LEVEL SECURITY;
+CREATE TABLE deeply_policed (id int);
+INSERT INTO deeply_policed VALUES (1);
+CREATE POLICY p ON deeply_policed USING (EXISTS (SELECT FROM computed c WHERE c.n = id));
+ALTER TABLE deeply_policed FORCE ROW LEVEL SECURITY;
+CREATE VIEW on_noted_rows AS SELECT id, n FROM noted_rows;
+CREATE MATERIALIZED VIEW over_noted_rows AS SELECT id, n FROM noted_rows;
+CREATE MATERIALIZED VIEW plain_rows AS SELECT id FROM items;
+CREATE MATERIALIZED VIEW indexed_view AS SELECT id FROM items;
+CREATE INDEX indexed_view_note ON indexed_view (note(id));
+CREATE DOMAIN plain_domain AS int;
+CREATE TABLE with_domain (id plain_domain);
+INSERT INTO with_domain VALUES (1);
+CREATE DOMAIN later_domain AS int;
+CREATE TABLE with_later (id later_domain);
+INSERT INTO with_later VALUES (1);
+ALTER DOMAIN later_domain ADD CONSTRAINT k CHECK (note(VALUE) > 0) NOT VALID;
+ANALYZE;
+";
