@@ -34,6 +34,7 @@ mod operator_secrets;
 pub mod outer_cargo;
 pub mod output;
 mod planned_change;
+mod port_hint;
 mod postgres_source;
 pub mod preview;
 pub mod progress;

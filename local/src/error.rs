@@ -19,6 +19,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// An option, a file or a name is invalid.
     Input,
+    /// The fault or the action cannot be had with what this cloud runs on.
+    Unsupported,
     /// A port is taken.
     PortInUse,
     /// A child process failed, exited or did not respond in time.

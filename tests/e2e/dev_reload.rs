@@ -11,6 +11,7 @@ use nix::sys::signal::Signal;
 use stagelink_tests::{
     SmallProject, answer_project, answering, assert_all_end, descendants_with, send,
 };
+use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -255,6 +256,10 @@ async fn what_is_no_source_starts_no_build_and_a_burst_of_saves_one_or_two() {
         "functions/hello/src/main.rs~",
         "functions/hello/src/4913",
         "functions/hello/tests/note.rs",
+        "functions/hello/benches/note.rs",
+        "functions/hello/examples/note.rs",
+        "functions/hello/dist/note.rs",
+        "dist/functions/note.rs",
         "node_modules/note.rs",
         "public/note.html",
     ] {
@@ -311,6 +316,39 @@ async fn configuration_and_variables_are_served_as_they_are_saved() {
     let kinds: Vec<_> = answers.keys().map(String::as_str).collect();
     assert_eq!(kinds, ["", "new"], "{answers:?}");
     assert_eq!(builds(&dev), 0, "{}", dev.log());
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn another_cargo_that_holds_the_lock_is_told_and_waited_for() {
+    let slow = "[package]\nname = \"slow\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
+    let project = answer_project(&[
+        ("crates/slow/Cargo.toml", slow),
+        ("crates/slow/src/lib.rs", ""),
+    ]);
+    let held = project.root().join("held");
+    let script = format!(
+        "fn main() {{\n    while std::path::Path::new({held:?}).exists() {{\n        \
+         std::thread::sleep(std::time::Duration::from_millis(20));\n    }}\n}}\n"
+    );
+    project.write("crates/slow/build.rs", &script);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    project.write("held", "");
+    let mut other = Command::new("cargo");
+    other
+        .args(["build", "--quiet", "--package", "slow"])
+        .current_dir(project.root())
+        .kill_on_drop(true);
+    let mut other = other.spawn().expect("cargo starts");
+    let pid = i32::try_from(other.id().expect("it runs")).expect("a process id");
+    descendants_with(pid, "build-script-build").await;
+    save(&project, HELLO, &answering("after the other"));
+    wait_for_log(&dev, "waiting: another cargo works here", 1).await;
+    assert_eq!(send("GET", &hello, &[], "").await.text(), "hello");
+    fs::remove_file(held).expect("the file");
+    wait_for(&dev, &hello, "after the other").await;
+    assert!(other.wait().await.expect("it ends").success());
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 

@@ -1,10 +1,22 @@
 //! `stagelink drill`: it passes on the guestbook, and catches a function that doubles writes.
 
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
+use stagelink_local_postgres::{Server, ServerOptions};
 use stagelink_tests::{SmallProject, root, stagelink_command};
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 use crate::dev::Dev;
+
+/// The guestbook's.
+const REQUESTS: &str = "functions/guestbook/drill.toml";
+
+const PASSWORD: &str = "of-a-role-of-this-test-alone";
 
 /// Runs a drill, and returns its exit code and its report.
 async fn drill(folder: &std::path::Path, words: &[&str]) -> (Option<i32>, Value) {
@@ -26,8 +38,7 @@ async fn guestbook_keeps_its_promises_in_a_short_drill() {
     let dev = Dev::start(&[]).await;
     let url = dev.stage("staging")["url"].as_str().expect("a URL");
     let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
-    let requests = "functions/guestbook/drill.toml";
-    let words = ["--for", "1s", "--requests", requests, &local];
+    let words = ["--for", "1s", "--requests", REQUESTS, &local];
     let (code, report) = drill(root(), &words).await;
     assert_eq!(code, Some(0), "{report}");
     assert_eq!(report["is_as_expected"], true);
@@ -39,21 +50,122 @@ async fn guestbook_keeps_its_promises_in_a_short_drill() {
         assert_eq!(case["kept"]["lost"], 0, "{case}");
         assert_eq!(case["kept"]["doubled"], 0, "{case}");
         assert_eq!(case["kept"]["once"], case["writes"]["sent"], "{case}");
+        // Three readers and a writer of each of four clients, which wait for nothing else.
+        let met = [&case["reads"]["met"], &case["writes"]["met"]].map(Value::as_u64);
+        assert!(met[0] >= Some(12) && met[1] >= Some(4), "{case}");
+        assert_eq!(case["not_drilled"], Value::Null, "{case}");
     }
 
     // Nothing declares what is sent, and there is no such case or stage.
     for (words, reason) in [
         (&["--fault", "stall"][..], "is not declared"),
         (
-            &["--fault", "flood", "--requests", requests],
+            &["--fault", "flood", "--requests", REQUESTS],
             "no case is called",
         ),
-        (&["qa", "--requests", requests], "has no stage \\\"qa\\\""),
+        (&["qa", "--requests", REQUESTS], "has no stage \\\"qa\\\""),
     ] {
         let (code, report) = drill(root(), &[words, &[&local]].concat()).await;
         assert_eq!(code, Some(2), "{report}");
         assert!(report["error"].to_string().contains(reason), "{report}");
     }
+    drop(dev);
+}
+
+#[tokio::test]
+async fn drill_on_another_programs_server_leaves_out_its_restart() {
+    let server = Server::start(ServerOptions::new()).await.expect("a server");
+    let role = format!("CREATE ROLE boss SUPERUSER LOGIN PASSWORD '{PASSWORD}'");
+    let admin = server.connect_as_superuser().await.expect("a session");
+    admin.batch_execute(&role).await.expect("a role");
+    let port = server.port();
+    let postgres = format!("postgres://boss:{PASSWORD}@127.0.0.1:{port}/postgres");
+    let dev = Dev::start(&["--postgres", &postgres]).await;
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
+    let words = ["--for", "500ms", "--requests", REQUESTS, &local];
+    let (code, report) = drill(root(), &words).await;
+    assert_eq!(code, Some(0), "{report}");
+    let cases = report["cases"].as_array().expect("cases");
+    let left_out: Vec<_> = cases
+        .iter()
+        .filter(|case| !case["not_drilled"].is_null())
+        .collect();
+    assert_eq!(left_out.len(), 1, "{report}");
+    assert_eq!(left_out[0]["fault"], "restart");
+    let reason = left_out[0]["not_drilled"].as_str().expect("a reason");
+    assert!(reason.contains("another program runs it"), "{reason}");
+
+    // A drill of nothing is no success.
+    let words = ["--fault", "restart", "--requests", REQUESTS, &local];
+    let (code, report) = drill(root(), &words).await;
+    assert_eq!(code, Some(1), "{report}");
+    let error = report["error"].as_str().expect("an error");
+    assert!(error.contains("no case could be drilled here"), "{error}");
+}
+
+#[tokio::test]
+async fn drill_that_is_interrupted_ends_its_faults_and_says_what_it_did() {
+    let dev = Dev::start(&[]).await;
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
+    let faults = async |words: &[&str]| {
+        let output = Command::new(stagelink_command().await)
+            .current_dir(root())
+            .args([&["fault", "--json", &local][..], words].concat())
+            .output()
+            .await
+            .expect("the command runs");
+        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["faults"].clone()
+    };
+    // Another stage's fault is none of the drill's.
+    faults(&["latency", "--latency", "1", "--stage", "production"]).await;
+    let words = [
+        "--fault",
+        "stall",
+        "--fault",
+        "latency",
+        "--for",
+        "5m",
+        "--requests",
+        REQUESTS,
+        &local,
+    ];
+    let drill = Command::new(stagelink_command().await)
+        .current_dir(root())
+        .arg("drill")
+        .args(words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the command starts");
+    let of_drill = |fault: &Value| fault["stage"] == "staging";
+    let begun = async {
+        loop {
+            let active = faults(&["list"]).await;
+            if active.as_array().expect("faults").iter().any(of_drill) {
+                break;
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(Duration::from_secs(120), begun)
+        .await
+        .expect("the fault begins");
+    let pid = i32::try_from(drill.id().expect("it runs")).expect("a process id");
+    kill(Pid::from_raw(pid), Signal::SIGINT).expect("a signal");
+    let output = drill.wait_with_output().await.expect("it ends");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    let words = "stopped by SIGINT in the case latency of stage staging, after 0 of 2 cases: its faults were ended";
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(stderr.contains("their texts begin with drill-"), "{stderr}");
+    let left = faults(&["list"]).await;
+    let left = left.as_array().expect("faults");
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["stage"], "production", "{left:?}");
     drop(dev);
 }
 
@@ -101,7 +213,7 @@ fn main() {
         if next.contains("\"POST\"") {
             let id = &next[next.find("drill-").unwrap()..];
             let end = id.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-')).unwrap();
-            let times = if id[..end].ends_with("000003") { 2 } else { 1 };
+            let times = if id[..end].ends_with("000001") { 2 } else { 1 };
             let mut file = std::fs::OpenOptions::new();
             let mut file = file.create(true).append(true).open("STORED").unwrap();
             for _ in 0..times {

@@ -142,9 +142,24 @@ async fn faults_of_the_network_are_those_of_one_stage_until_they_are_cleared() {
     let started = Instant::now();
     assert_eq!(asks_for_tls(port).await.expect("an answer"), b'S');
     assert!(started.elapsed() >= Duration::from_millis(300));
+    // Another one of the kind takes its place.
+    let replaced = site.fault(&with(&["latency", "--latency", "1"])).await;
+    let latency = json!({ "type": "latency", "attributes": { "latency": 1, "jitter": 0 } });
+    let faults = replaced["faults"].as_array().expect("faults");
+    assert_eq!(faults.len(), 1, "{replaced}");
+    assert_eq!(faults[0]["fault"], latency);
     site.clear("latency").await;
 
     site.fault(&with(&["bandwidth", "--rate", "1"])).await;
+    // A new connection gets the server's certificate and more, some kilobytes.
+    site.fault(&with(&["reset-peer"])).await;
+    let started = Instant::now();
+    assert_eq!(site.read().await.status, 200);
+    assert!(
+        started.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        started.elapsed()
+    );
     let listed = site.fault(&["list", "--stage", "production"]).await;
     assert_eq!(listed["faults"], json!([]));
     site.clear("bandwidth").await;

@@ -11,13 +11,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use nix::sys::signal::Signal;
 use stagelink_local::ErrorKind;
-use stagelink_local::faults::Fault;
+use stagelink_local::faults::{ActiveFault, Fault};
 use stagelink_pipeline::{DrillSettings, SettingsFile};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use self::case::Case;
-use self::load::{Load, Outcome};
+use self::load::{Load, Outcome, READERS};
 use self::report::{CaseReport, Report};
 use self::requests::{Requests, is_success};
 use self::site::DrillSite;
@@ -25,37 +26,118 @@ use crate::args::DrillOptions;
 use crate::failure::Failure;
 use crate::fault::ensure_stage;
 use crate::local_clouds::RunningStages;
-use crate::output::{print, print_json};
+use crate::output::{note, print, print_json};
 use crate::progress::Step;
 use crate::project;
+use crate::shutdown_signals::{self, ShutdownSignals};
 use crate::usage_error::of_usage;
 
-/// Runs the drill, and prints what the clients saw. The exit code is 0 if that is as expected, else 1.
+/// Runs the drill, and prints what the clients saw. The exit code is 0 if that is as expected, else 1,
+/// and 128 and a signal's number where one stopped it.
 ///
 /// # Errors
 ///
 /// When the requests are not declared or fail without a fault, or no site runs and none can be started.
 pub async fn run(options: DrillOptions) -> anyhow::Result<ExitCode> {
-    let done = drill(&options).await;
-    match &done {
-        Ok(report) if options.json => print_json(report)?,
-        Ok(report) => print(report.text())?,
-        Err(error) if options.json => print_json(&Failure::new(error))?,
-        Err(_) => {}
+    let mut signals = ShutdownSignals::listen()?;
+    let mut progress = Progress::default();
+    let done = drill(&options, &mut progress, &mut signals).await;
+    let report = match done {
+        Ok(report) => report,
+        Err(error) => {
+            if options.json {
+                print_json(&Failure::new(&error))?;
+            }
+            return Err(error);
+        }
+    };
+    match options.json {
+        true => print_json(&report)?,
+        false if report.cases.is_empty() => {}
+        false => print(report.text())?,
     }
-    Ok(match done?.is_as_expected {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(1),
+    Ok(match report.stopped_by() {
+        Some(signal) => ExitCode::from(shutdown_signals::exit_code(signal)),
+        None if report.is_as_expected => ExitCode::SUCCESS,
+        None => ExitCode::from(1),
     })
 }
 
-async fn drill(options: &DrillOptions) -> anyhow::Result<Report> {
+/// The state of a drill, from which its report is made also where a signal stops it.
+#[derive(Debug, Default)]
+struct Progress {
+    stage: String,
+    /// The beginning of the texts of all writes.
+    name: String,
+    reports: Vec<CaseReport>,
+    /// The case that runs.
+    current: Option<&'static str>,
+}
+
+async fn drill(
+    options: &DrillOptions,
+    progress: &mut Progress,
+    signals: &mut ShutdownSignals,
+) -> anyhow::Result<Report> {
     let cases = Case::named(&options.faults)?;
     let settings = settings(options)?;
-    let site = DrillSite::open(&options.local).await?;
-    let report = run_cases(options, &cases, settings, &site.stages).await;
+    let site = tokio::select! {
+        site = DrillSite::open(&options.local) => site?,
+        signal = signals.next() => {
+            note(format_args!("the drill was stopped by {signal}: it had injected nothing yet"));
+            return Ok(Report::new(options.duration, progress, Some(signal)));
+        }
+    };
+    // The future is dropped where a signal comes, and its clients with it.
+    let ended = tokio::select! {
+        result = run_cases(options, &cases, settings, &site.stages, progress) => Ok(result),
+        signal = signals.next() => Err(signal),
+    };
+    let signal = ended.as_ref().err().copied();
+    if let Some(signal) = signal {
+        let cleared = match progress.current {
+            Some(_) => timeout(GRACE, site.stages.faults.clear(Some(&progress.stage))).await,
+            None => Ok(Ok(Vec::new())),
+        };
+        let cleared = match cleared {
+            Ok(cleared) => cleared.map_err(anyhow::Error::from),
+            Err(_) => Err(anyhow!("`stagelink dev` gives no answer")),
+        };
+        note(stopped(signal, progress, cases.len(), cleared));
+    }
     site.close().await;
-    report
+    if let Ok(result) = ended {
+        result?;
+    }
+    Ok(Report::new(options.duration, progress, signal))
+}
+
+/// Returns what the operator has to know of a drill that a signal stopped.
+fn stopped(
+    signal: Signal,
+    progress: &Progress,
+    cases: usize,
+    cleared: anyhow::Result<Vec<Fault>>,
+) -> String {
+    let Some(current) = progress.current else {
+        return format!("the drill was stopped by {signal}: it had injected nothing yet");
+    };
+    let (stage, name) = (&progress.stage, &progress.name);
+    let faults = match cleared {
+        Ok(ended) if ended.is_empty() => "no fault lasts there".to_owned(),
+        Ok(ended) => {
+            let ended: Vec<_> = ended.iter().map(Fault::to_string).collect();
+            format!("its faults were ended ({})", ended.join(", "))
+        }
+        Err(error) => format!(
+            "its faults could not be ended ({error:#}): run `stagelink fault clear` for that"
+        ),
+    };
+    let done = progress.reports.len();
+    format!(
+        "the drill was stopped by {signal} in the case {current} of stage {stage}, after {done} of \
+         {cases} cases: {faults}. Its writes stay in the database: their texts begin with {name}"
+    )
 }
 
 async fn run_cases(
@@ -63,19 +145,21 @@ async fn run_cases(
     cases: &[Case],
     settings: DrillSettings,
     site: &RunningStages,
-) -> anyhow::Result<Report> {
-    let stage = stage_of(site, options.stage.name())?;
-    let url = site.urls.get(&stage);
+    progress: &mut Progress,
+) -> anyhow::Result<()> {
+    progress.stage = stage_of(site, options.stage.name())?;
+    let url = site.urls.get(&progress.stage);
     let requests = Requests {
         settings,
         url: url.context("the stage has no URL")?.clone(),
     };
     // Its ids are of one drill alone.
-    let name = format!(
+    progress.name = format!(
         "drill-{}",
         &stagelink_local_postgres::random_password()[..10]
     );
-    ensure_requests(&requests, &name).await?;
+    ensure_requests(&requests, &progress.name).await?;
+    let stage = progress.stage.clone();
     let run = DrillRun {
         site,
         stage: &stage,
@@ -83,22 +167,23 @@ async fn run_cases(
         duration: options.duration,
         clients: options.concurrency,
     };
-    let mut reports = Vec::new();
     for (number, case) in cases.iter().enumerate() {
+        progress.current = Some(case.name);
         let step = Step::begin_long(case.name);
-        let report = run.case(case, &format!("{name}-{number:02}")).await?;
-        step.done(match report.is_as_expected() {
-            true => "as expected",
-            false => "not as expected",
-        });
-        reports.push(report);
+        let report = run
+            .case(case, &format!("{}-{number:02}", progress.name))
+            .await?;
+        step.done(report.verdict());
+        progress.reports.push(report);
     }
-    Ok(Report {
-        stage,
-        duration_ms: u64::try_from(options.duration.as_millis()).unwrap_or(u64::MAX),
-        is_as_expected: reports.iter().all(CaseReport::is_as_expected),
-        cases: reports,
-    })
+    if progress.reports.iter().all(|report| !report.is_drilled()) {
+        let reason = progress.reports.first().and_then(CaseReport::not_drilled);
+        bail!(
+            "no case could be drilled here: {}",
+            reason.unwrap_or_default()
+        );
+    }
+    Ok(())
 }
 
 /// Returns what is sent.
@@ -183,14 +268,19 @@ impl DrillRun<'_> {
     async fn case(&self, case: &Case, name: &str) -> anyhow::Result<CaseReport> {
         self.end_instances().await?;
         let load = Load::start(&self.requests, name, self.clients);
-        let some = 3 * usize::from(self.clients);
+        let some = 2 * (READERS + 1) * usize::from(self.clients);
         load.wait_for_answers(some, Duration::from_secs(60)).await;
+        let begun = Instant::now();
         let injected = self.inject(case).await;
+        let lasted = (begun, Instant::now());
         load.wait_for_answers(some, Duration::from_secs(20)).await;
         let outcomes = load.stop().await;
         // All have ended by now, unless one could not.
-        let cleared = self.site.faults.clear(None).await;
+        let cleared = self.site.faults.clear(Some(self.stage)).await;
         if let Err(error) = injected {
+            if is_unsupported(&error) {
+                return Ok(CaseReport::of_none(case, format!("{error:#}")));
+            }
             let error = error.context("the fault could not be injected");
             return Ok(CaseReport::failed(case, format!("{error:#}")));
         }
@@ -204,7 +294,7 @@ impl DrillRun<'_> {
                 Some(counted.map_err(|error| format!("{error:#}")))
             }
         };
-        Ok(CaseReport::new(case, &outcomes, &again, counted))
+        Ok(CaseReport::new(case, &outcomes, lasted, &again, counted))
     }
 
     /// Ends all instances, so that each case begins with new ones: the pauses before requests to the
@@ -231,7 +321,10 @@ impl DrillRun<'_> {
         }
         tokio::time::sleep_until(ends).await;
         let limit = Instant::now() + Duration::from_secs(10);
-        while !self.site.faults.active().await?.is_empty() {
+        // Other stages may have faults of their own.
+        let is_ours =
+            |fault: &ActiveFault| fault.stage.as_deref().is_none_or(|of| of == self.stage);
+        while self.site.faults.active().await?.iter().any(is_ours) {
             if Instant::now() > limit {
                 bail!("the fault did not end by itself");
             }
@@ -265,11 +358,20 @@ impl DrillRun<'_> {
     }
 }
 
+/// Returns whether a fault is one that the running clouds cannot make.
+fn is_unsupported(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<stagelink_local::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::Unsupported)
+}
+
 const EXAMPLE: &str = "
 [drill]
 read = \"/api/notes\"
 write = { path = \"/api/notes\", body = { text = \"{id}\" } }
-count = { path = \"/api/notes\" }";
+count = { path = \"/api/notes?text={id}\" }";
 
 /// Attempts of a write that failed, a second apart: the site is whole again.
 const AGAIN: usize = 20;
+
+/// Time in which the faults of a drill that is stopped are ended.
+const GRACE: Duration = Duration::from_secs(10);

@@ -1,9 +1,13 @@
 //! The report of what the clients saw in each case, beside what is expected.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde::Serialize;
+use nix::sys::signal::Signal;
+use serde::{Serialize, Serializer};
+use tokio::time::Instant;
 
+use super::Progress;
 use super::case::Case;
 use super::load::Outcome;
 use super::requests::Answer;
@@ -16,6 +20,9 @@ pub(super) struct Report {
     /// Duration of the faults that last.
     pub(super) duration_ms: u64,
     pub(super) is_as_expected: bool,
+    /// The signal that stopped the drill before its end.
+    #[serde(serialize_with = "signal_name")]
+    stopped_by: Option<Signal>,
     pub(super) cases: Vec<CaseReport>,
 }
 
@@ -23,6 +30,8 @@ pub(super) struct Report {
 #[derive(Debug, Serialize)]
 pub(super) struct CaseReport {
     pub(super) fault: &'static str,
+    /// The reason why the running clouds cannot make the fault.
+    not_drilled: Option<String>,
     reads: RequestReport,
     writes: RequestReport,
     /// The fate of the writes, if it was counted.
@@ -39,6 +48,8 @@ pub(super) struct CaseReport {
 #[derive(Debug, Default, Serialize)]
 struct RequestReport {
     sent: usize,
+    /// Those that were under way while the fault lasted.
+    met: usize,
     failed: usize,
     slowest_ms: u64,
     /// The answers of those that failed, with their number.
@@ -61,24 +72,31 @@ struct KeptWrites {
 }
 
 impl CaseReport {
-    /// Judges a case by its outcomes, those of the writes that were sent again with their key, and the
-    /// count.
+    /// Judges a case by its outcomes, the time in which its fault lasted, the outcomes of the writes
+    /// that were sent again with their key, and the count.
     pub(super) fn new(
         case: &Case,
         outcomes: &[Outcome],
+        lasted: (Instant, Instant),
         again: &BTreeMap<String, bool>,
         counted: Option<Result<BTreeMap<String, usize>, String>>,
     ) -> Self {
         let (writes, reads): (Vec<_>, Vec<_>) =
             outcomes.iter().partition(|outcome| outcome.id.is_some());
-        let reads = RequestReport::of(&reads);
+        let kept_writes = writes;
+        let [reads, writes] = [&reads, &kept_writes].map(|of| RequestReport::of(of, lasted));
         let mut unexpected = Vec::new();
+        for (kind, requests) in [("read", &reads), ("write", &writes)] {
+            if requests.sent > 0 && requests.met == 0 {
+                unexpected.push(format!("no {kind} was under way while the fault lasted"));
+            }
+        }
         if reads.failed > case.failed_reads {
             unexpected.push(format!("{} reads failed", reads.failed));
         }
         let (kept, not_counted) = match counted {
             None => (None, None),
-            Some(Ok(counted)) => (Some(KeptWrites::of(&writes, again, &counted)), None),
+            Some(Ok(counted)) => (Some(KeptWrites::of(&kept_writes, again, &counted)), None),
             Some(Err(reason)) => (None, Some(reason)),
         };
         if let Some(kept) = kept {
@@ -93,8 +111,9 @@ impl CaseReport {
         }
         Self {
             fault: case.name,
+            not_drilled: None,
             reads,
-            writes: RequestReport::of(&writes),
+            writes,
             kept,
             not_counted,
             failed_reads_expected: case.failed_reads,
@@ -105,23 +124,65 @@ impl CaseReport {
     /// Returns a case whose fault could not be injected or ended.
     pub(super) fn failed(case: &Case, reason: String) -> Self {
         Self {
+            unexpected: vec![reason],
+            ..Self::empty(case)
+        }
+    }
+
+    /// Returns a case whose fault the running clouds cannot make, which nothing is expected of.
+    pub(super) fn of_none(case: &Case, reason: String) -> Self {
+        Self {
+            not_drilled: Some(reason),
+            ..Self::empty(case)
+        }
+    }
+
+    fn empty(case: &Case) -> Self {
+        Self {
             fault: case.name,
+            not_drilled: None,
             reads: RequestReport::default(),
             writes: RequestReport::default(),
             kept: None,
             not_counted: None,
             failed_reads_expected: case.failed_reads,
-            unexpected: vec![reason],
+            unexpected: Vec::new(),
         }
     }
 
     pub(super) fn is_as_expected(&self) -> bool {
         self.unexpected.is_empty()
     }
+
+    pub(super) fn is_drilled(&self) -> bool {
+        self.not_drilled.is_none()
+    }
+
+    pub(super) fn not_drilled(&self) -> Option<&str> {
+        self.not_drilled.as_deref()
+    }
+
+    /// Returns the verdict in words.
+    pub(super) fn verdict(&self) -> &'static str {
+        match (self.is_drilled(), self.is_as_expected()) {
+            (false, _) => "not drilled here",
+            (true, true) => "as expected",
+            (true, false) => "not as expected",
+        }
+    }
+
+    /// Returns the verdict as a mark in a table.
+    fn mark(&self) -> &'static str {
+        match (self.is_drilled(), self.is_as_expected()) {
+            (false, _) => "–",
+            (true, true) => "✓",
+            (true, false) => "✗",
+        }
+    }
 }
 
 impl RequestReport {
-    fn of(outcomes: &[&Outcome]) -> Self {
+    fn of(outcomes: &[&Outcome], lasted: (Instant, Instant)) -> Self {
         let mut failures = BTreeMap::new();
         let failed = outcomes.iter().filter(|outcome| !outcome.is_success());
         for outcome in failed {
@@ -131,6 +192,10 @@ impl RequestReport {
         let slowest = slowest.unwrap_or_default().as_millis();
         Self {
             sent: outcomes.len(),
+            met: outcomes
+                .iter()
+                .filter(|outcome| outcome.has_met(lasted))
+                .count(),
             failed: failures.values().sum(),
             slowest_ms: u64::try_from(slowest).unwrap_or(u64::MAX),
             failures,
@@ -164,13 +229,42 @@ impl KeptWrites {
 }
 
 impl Report {
+    /// Makes the report of a drill that has ended, or that a signal stopped.
+    pub(super) fn new(
+        duration: Duration,
+        progress: &mut Progress,
+        stopped_by: Option<Signal>,
+    ) -> Self {
+        let cases = std::mem::take(&mut progress.reports);
+        let is_as_expected = cases.iter().all(CaseReport::is_as_expected);
+        Self {
+            stage: progress.stage.clone(),
+            duration_ms: u64::try_from(duration.as_millis()).unwrap_or(u64::MAX),
+            is_as_expected: is_as_expected && stopped_by.is_none(),
+            stopped_by,
+            cases,
+        }
+    }
+
+    pub(super) fn stopped_by(&self) -> Option<Signal> {
+        self.stopped_by
+    }
+
     /// Returns a table of the reads and one of the writes, and what is not as expected. Both fit 80 columns.
     pub(super) fn text(&self) -> String {
-        let mut reads = Table::with_header(["fault", "reads", "failed", "expected", "slowest", ""]);
+        let mut reads = Table::with_header([
+            "fault", "reads", "met it", "failed", "expected", "slowest", "",
+        ]);
         let mut writes = Table::with_header([
             "fault", "writes", "failed", "slowest", "once", "lost", "twice", "doubt",
         ]);
         for case in &self.cases {
+            if !case.is_drilled() {
+                let fault = case.fault;
+                reads.add_row([fault, "–", "–", "–", "–", "–", case.mark()]);
+                writes.add_row([fault, "–", "–", "–", "–", "–", "–", "–"]);
+                continue;
+            }
             let seconds = |ms: u64| format!("{:.1} s", ms as f64 / 1000.0);
             let expected = match case.failed_reads_expected {
                 0 => "0".to_owned(),
@@ -185,14 +279,14 @@ impl Report {
                 ],
                 None => ["?"; 4].map(str::to_owned),
             };
-            let verdict = if case.is_as_expected() { "✓" } else { "✗" };
             reads.add_row([
                 case.fault,
                 &case.reads.sent.to_string(),
+                &case.reads.met.to_string(),
                 &case.reads.failed.to_string(),
                 &expected,
                 &seconds(case.reads.slowest_ms),
-                verdict,
+                case.mark(),
             ]);
             writes.add_row([
                 case.fault,
@@ -205,17 +299,22 @@ impl Report {
                 &in_doubt,
             ]);
         }
-        for column in 1..5 {
+        for column in 1..6 {
             reads.align_right(column);
         }
         for column in 1..8 {
             writes.align_right(column);
         }
         let mut text = format!("{reads}\n\n{writes}\n");
-        if self.cases.iter().any(|case| case.kept.is_none()) {
+        let mut drilled = self.cases.iter().filter(|case| case.is_drilled());
+        if drilled.any(|case| case.kept.is_none()) {
             text.push_str("?: the writes of this case were not checked\n");
         }
+        text.push_str("expected of the writes: 0 lost, 0 twice\n");
         for case in &self.cases {
+            if let Some(reason) = case.not_drilled() {
+                text.push_str(&format!("– {}: not drilled here: {reason}\n", case.fault));
+            }
             for reason in &case.unexpected {
                 text.push_str(&format!("✗ {}: {reason}\n", case.fault));
             }
@@ -228,7 +327,11 @@ impl Report {
                 }
             }
         }
-        let are_writes_counted = self.cases.iter().all(|case| case.kept.is_some());
+        if self.stopped_by.is_some() {
+            return text + "stopped before its end";
+        }
+        let mut drilled = self.cases.iter().filter(|case| case.is_drilled());
+        let are_writes_counted = drilled.all(|case| case.kept.is_some());
         text + match (self.is_as_expected, are_writes_counted) {
             (true, true) => {
                 "all as expected: no read failed that must not, no write was lost or doubled"
@@ -242,6 +345,10 @@ impl Report {
     }
 }
 
+fn signal_name<S: Serializer>(signal: &Option<Signal>, to: S) -> Result<S::Ok, S::Error> {
+    signal.map(Signal::as_str).serialize(to)
+}
+
 fn answer_text(answer: &Answer) -> String {
     match answer {
         Ok(status) => status.to_string(),
@@ -250,120 +357,4 @@ fn answer_text(answer: &Answer) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-
-    fn write(id: &str, answer: Answer) -> Outcome {
-        Outcome {
-            id: Some(id.to_owned()),
-            took: Duration::from_millis(5),
-            answer,
-        }
-    }
-
-    fn report(counted: &[(&str, usize)], again: &[(&str, bool)]) -> CaseReport {
-        let case = &Case::named(&["stall".to_owned()]).unwrap()[0];
-        let outcomes = [
-            write("a", Ok(201)),
-            write("b", Ok(503)),
-            write("c", Err("reset".to_owned())),
-            Outcome {
-                id: None,
-                ..write("", Ok(200))
-            },
-        ];
-        let counted = counted.iter().map(|(id, times)| ((*id).to_owned(), *times));
-        let again = again.iter().map(|(id, done)| ((*id).to_owned(), *done));
-        let (counted, again) = (counted.collect(), again.collect());
-        CaseReport::new(case, &outcomes, &again, Some(Ok(counted)))
-    }
-
-    #[test]
-    fn writes_that_failed_are_in_doubt_until_they_succeed_with_their_key() {
-        let judged = report(&[("a", 1), ("c", 1)], &[]);
-        assert!(judged.is_as_expected(), "{judged:?}");
-        let expected = KeptWrites {
-            once: 1,
-            in_doubt: 2,
-            in_doubt_stored: 1,
-            ..KeptWrites::default()
-        };
-        assert_eq!(judged.kept, Some(expected));
-        assert_eq!((judged.writes.failed, judged.reads.failed), (2, 0));
-        let judged = report(&[("a", 1), ("b", 1), ("c", 1)], &[("b", true), ("c", true)]);
-        assert_eq!(judged.kept.map(|kept| kept.once), Some(3));
-    }
-
-    #[test]
-    fn write_that_is_lost_or_doubled_is_not_as_expected() {
-        let lost = report(&[("c", 1)], &[]);
-        assert_eq!(lost.unexpected, ["1 writes were lost"]);
-        // In doubt or not, it is there twice.
-        let doubled = report(&[("a", 1), ("c", 2)], &[]);
-        assert_eq!(doubled.unexpected, ["1 writes were stored more than once"]);
-    }
-
-    #[test]
-    fn failed_reads_count_against_what_the_case_allows() {
-        let read = |answer| Outcome {
-            id: None,
-            took: Duration::ZERO,
-            answer,
-        };
-        let outcomes = [read(Ok(502)), read(Ok(200))];
-        for (name, is_expected) in [("stall", false), ("kill", true)] {
-            let case = &Case::named(&[name.to_owned()]).unwrap()[0];
-            let judged = CaseReport::new(case, &outcomes, &BTreeMap::new(), None);
-            assert_eq!(judged.is_as_expected(), is_expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn verdict_says_nothing_of_writes_that_were_not_counted() {
-        let counted = report(&[("a", 1), ("b", 1), ("c", 1)], &[]);
-        let case = &Case::named(&["stall".to_owned()]).unwrap()[0];
-        let not_counted = CaseReport::new(case, &[], &BTreeMap::new(), None);
-        for (case, words) in [
-            (counted, "no write was lost or doubled"),
-            (not_counted, "was not checked: declare"),
-        ] {
-            let report = Report {
-                stage: "staging".to_owned(),
-                duration_ms: 1000,
-                is_as_expected: case.is_as_expected(),
-                cases: vec![case],
-            };
-            assert!(report.text().contains(words), "{}", report.text());
-        }
-    }
-
-    #[test]
-    fn tables_fit_eighty_columns() {
-        let mut cases = Vec::new();
-        for case in Case::named(&[]).unwrap() {
-            let mut of_case = CaseReport::new(&case, &[], &BTreeMap::new(), None);
-            for requests in [&mut of_case.reads, &mut of_case.writes] {
-                (requests.sent, requests.failed, requests.slowest_ms) = (9_999, 9_999, 99_900);
-            }
-            of_case.kept = Some(KeptWrites {
-                once: 9_999,
-                ..KeptWrites::default()
-            });
-            cases.push(of_case);
-        }
-        let report = Report {
-            stage: "staging".to_owned(),
-            duration_ms: 1000,
-            is_as_expected: true,
-            cases,
-        };
-        let text = report.text();
-        let rows = text.lines().filter(|line| line.contains(['│', '┆', '┌']));
-        for row in rows {
-            assert!(console::measure_text_width(row) <= 80, "{row}\n{text}");
-        }
-        assert!(text.contains("9999"), "{text}");
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ use crate::args::{FaultCommand, FaultOptions};
 use crate::failure::Failure;
 use crate::local_clouds::{self, RunningStages};
 use crate::output::{print, print_json};
+use crate::port_hint::port_hint;
 use crate::table::Table;
 use crate::usage_error::of_usage;
 
@@ -99,17 +100,15 @@ pub(crate) fn ensure_stage(running: &RunningStages, stage: &str) -> anyhow::Resu
         return Ok(());
     }
     let names = running.names.iter().map(String::as_str);
-    Err(of_usage(anyhow!(no_stage(
-        "the running `stagelink dev`",
-        stage,
-        names
-    ))))
+    let hint = port_hint(stage).unwrap_or_default();
+    let unknown = no_stage("the running `stagelink dev`", stage, names);
+    Err(of_usage(anyhow!("{unknown}{hint}")))
 }
 
 /// Marks an error of the command's arguments.
 fn classed(error: LocalError) -> anyhow::Error {
     match error.kind() {
-        ErrorKind::Input => of_usage(error),
+        ErrorKind::Input | ErrorKind::Unsupported => of_usage(error),
         _ => error.into(),
     }
 }

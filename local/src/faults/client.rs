@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE};
-use http::{Method, Request};
+use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -140,9 +140,10 @@ impl FaultClient {
         }
         let refusal: Result<Refusal, _> = serde_json::from_slice(&body);
         let refusal = refusal.map_err(|cause| unusable().with_source(cause))?;
-        let kind = match status.is_client_error() {
-            true => ErrorKind::Input,
-            false => ErrorKind::Process,
+        let kind = match status {
+            StatusCode::NOT_IMPLEMENTED => ErrorKind::Unsupported,
+            status if status.is_client_error() => ErrorKind::Input,
+            _ => ErrorKind::Process,
         };
         Err(Error::new(kind, refusal.error))
     }

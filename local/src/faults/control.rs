@@ -75,8 +75,8 @@ impl FaultControl {
     /// # Errors
     ///
     /// [`ErrorKind::Input`] for a stage or function that does not run, a duration of a fault that
-    /// happens once, one over 24 hours, and a restart of a server that another program runs;
-    /// [`ErrorKind::Process`] if the database's server fails.
+    /// happens once, and one over 24 hours; [`ErrorKind::Unsupported`] for a restart of a server that
+    /// another program runs; [`ErrorKind::Process`] if the database's server fails.
     ///
     /// # Cancel safety
     ///
@@ -177,7 +177,7 @@ impl FaultControl {
             let server = lock(&inner.server).clone();
             let server = server.ok_or_else(|| {
                 let message = "could not restart the Postgres server: this program does not run it";
-                Error::new(ErrorKind::Input, message)
+                Error::new(ErrorKind::Unsupported, message)
             })?;
             return server.restart(duration.unwrap_or_default()).await;
         }

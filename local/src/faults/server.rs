@@ -148,6 +148,7 @@ async fn clear(State(state): State<AppState>, Query(query): Query<Clearing>) -> 
 fn error_response(cause: &Error) -> Response {
     let status = match cause.kind() {
         ErrorKind::Input => StatusCode::BAD_REQUEST,
+        ErrorKind::Unsupported => StatusCode::NOT_IMPLEMENTED,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     let mut text = cause.to_string();

@@ -46,7 +46,8 @@ impl SharedServer {
         };
         restarted.await.map_err(|cause| {
             let kind = match cause.kind() {
-                stagelink_local_postgres::ErrorKind::Input => ErrorKind::Input,
+                // Another program runs it.
+                stagelink_local_postgres::ErrorKind::Input => ErrorKind::Unsupported,
                 _ => ErrorKind::Process,
             };
             Error::new(kind, "could not restart the Postgres server").with_source(cause)

@@ -2,7 +2,8 @@
 //
 //   node build.mjs URL SOURCE
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { assert, check, launch, open } from "./browser.mjs";
 
 const [url, source] = process.argv.slice(2);
@@ -10,6 +11,16 @@ const browser = await launch();
 const page = await open(browser, url);
 const good = readFileSync(source, "utf8");
 await page.locator("#build.served").waitFor();
+// While it builds, the page shows what the compiler does.
+const script = join(dirname(source), "../build.rs");
+writeFileSync(script, "fn main() { std::thread::sleep(std::time::Duration::from_secs(4)); }\n");
+await page.locator("#build.building").waitFor({ timeout: 60_000 });
+await page.locator("#build-activity", { hasText: /compiling \d+ of \d+/ }).waitFor({ timeout: 60_000 });
+await page.locator("#build.served").waitFor({ timeout: 120_000 });
+assert.equal(await page.locator("#build-activity").textContent(), "");
+rmSync(script);
+await page.locator("#build.building").waitFor({ timeout: 60_000 });
+await page.locator("#build.served").waitFor({ timeout: 120_000 });
 writeFileSync(source, `${good}\nfn broken() { nothing_of_this_name }\n`);
 await page.locator("#build.failed").waitFor({ timeout: 120_000 });
 const error = await page.locator("#build-error").textContent();

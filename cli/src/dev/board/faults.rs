@@ -78,7 +78,7 @@ pub(super) async fn clear(
 
 fn failed(error: Error) -> Response {
     let status = match error.kind() {
-        ErrorKind::Input => StatusCode::BAD_REQUEST,
+        ErrorKind::Input | ErrorKind::Unsupported => StatusCode::BAD_REQUEST,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     refusal(status, &format!("{:#}", anyhow::Error::from(error)))
