@@ -113,7 +113,7 @@ pub enum Command {
     /// The production context gets those of stage production, the branch `staging` those of stage
     /// staging, and a deploy preview those of its pull request's review app, if there is one. The
     /// command finds each stage's database in the Heroku pipeline, connects to it, and sets its
-    /// credentials as a secret variable of that context alone. It shows the plan first, and asks.
+    /// credentials as a secret variable only of that context. It shows the plan first, and asks.
     ///
     /// The site, the pipeline and the stages are those of stagelink.toml; the command writes the
     /// file if the project has none. STAGELINK_HEROKU_PIPELINE overrides its pipeline.

@@ -5,6 +5,8 @@
 //! it for this project; `as_called` is for a text that is laid out in columns before.
 
 use std::borrow::Cow;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use clap::CommandFactory as _;
@@ -25,13 +27,72 @@ static CALL: OnceLock<Call> = OnceLock::new();
 /// Keeps how this command was called. `scripts/stagelink` of a project sets `STAGELINK_COMMAND` to its
 /// own name.
 pub fn init(args: &Args) {
-    let program = std::env::var("STAGELINK_COMMAND").ok();
     let local = local_of(args.command.as_ref());
     // Only the first call counts.
     let _ = CALL.set(Call {
-        program: program.filter(|program| is_plain(program)),
+        program: Caller::of_this_process().program(),
         local: local.filter(|local| !local.is_empty()),
     });
+}
+
+/// The facts that tell by which words this command can be called again.
+#[derive(Debug, Default)]
+struct Caller {
+    /// The value of `STAGELINK_COMMAND`.
+    own_name: Option<String>,
+    /// The path or name by which it was called.
+    called: String,
+    /// True if `cargo run` of the checkout has called it.
+    is_cargo_run: bool,
+    /// True if a person reads along.
+    is_terminal: bool,
+    /// The folders of `PATH`.
+    path: Vec<PathBuf>,
+}
+
+impl Caller {
+    fn of_this_process() -> Self {
+        let variable = |name| std::env::var(name).ok();
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        // Cargo sets it for what it runs: a test has that of the tests' package.
+        let manifest = variable("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let real = |folder: &Path| folder.canonicalize().ok();
+        let package = real(Path::new(MANIFEST_FOLDER));
+        let workspace = package.as_deref().and_then(Path::parent);
+        let folder = std::env::current_dir().ok();
+        let is_in_workspace = folder
+            .zip(workspace)
+            .is_some_and(|(folder, workspace)| folder.starts_with(workspace));
+        let is_of_package = package.is_some() && manifest.and_then(|of| real(&of)) == package;
+        Self {
+            own_name: variable("STAGELINK_COMMAND"),
+            called: std::env::args().next().unwrap_or_default(),
+            is_cargo_run: is_of_package && is_in_workspace,
+            is_terminal: std::io::stderr().is_terminal(),
+            path: std::env::split_paths(&path).collect(),
+        }
+    }
+
+    /// Returns the words that call this command here; `None` for `stagelink`.
+    fn program(self) -> Option<String> {
+        if let Some(name) = self.own_name.filter(|name| is_plain(name)) {
+            return Some(name);
+        }
+        if self.is_cargo_run {
+            return Some("cargo run --".to_owned());
+        }
+        let is_on_path = || {
+            self.path
+                .iter()
+                .any(|folder| folder.join("stagelink").is_file())
+        };
+        let is_named = match Path::new(&self.called).is_absolute() {
+            // A program calls it so, too, and reads no advice.
+            true => self.is_terminal && !is_on_path(),
+            false => self.called.contains('/'),
+        };
+        (is_named && is_plain(&self.called)).then_some(self.called)
+    }
 }
 
 /// Returns the option by which an advised command finds the local clouds, where this one is for them.
@@ -75,13 +136,12 @@ impl Call {
     fn command(&self, command: &str) -> String {
         let arguments = command.strip_prefix("stagelink ").unwrap_or_default();
         let program = self.program.as_deref().unwrap_or("stagelink");
-        let called = format!("{program} {arguments}");
         match &self.local {
-            Some(local) if takes_local(arguments) => match called.split_once(" -- ") {
-                Some((options, rest)) => format!("{options} {local} -- {rest}"),
-                None => format!("{called} {local}"),
+            Some(local) if takes_local(arguments) => match arguments.split_once(" -- ") {
+                Some((options, rest)) => format!("{program} {options} {local} -- {rest}"),
+                None => format!("{program} {arguments} {local}"),
             },
-            _ => called,
+            _ => format!("{program} {arguments}"),
         }
     }
 }
@@ -136,6 +196,9 @@ fn local_options(command: &Command) -> Option<&LocalOptions> {
         | Command::Completions(_) => None,
     }
 }
+
+/// The folder of this package, where it was built.
+const MANIFEST_FOLDER: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The beginning of each command in a message.
 const OPENING: &str = "`stagelink ";
@@ -201,6 +264,47 @@ mod tests {
             let text = text.replace("\\n", "\n");
             assert_eq!(local.rewrite(&text), expected.replace("\\n", "\n"));
         }
+    }
+
+    #[test]
+    fn advised_commands_can_be_run_as_they_are_printed() {
+        let folder = tempfile::tempdir().unwrap();
+        let caller = |called: &str| Caller {
+            called: called.to_owned(),
+            path: vec![folder.path().to_owned()],
+            is_terminal: true,
+            ..Caller::default()
+        };
+        let absolute = "/clone/target/debug/stagelink";
+        assert_eq!(caller("stagelink").program(), None);
+        assert_eq!(caller(absolute).program().as_deref(), Some(absolute));
+        let for_a_program = Caller {
+            is_terminal: false,
+            ..caller(absolute)
+        };
+        assert_eq!(for_a_program.program(), None);
+        let relative = "target/debug/stagelink";
+        assert_eq!(caller(relative).program().as_deref(), Some(relative));
+        assert_eq!(caller("a b/stagelink").program(), None);
+        let by_cargo = Caller {
+            is_cargo_run: true,
+            ..caller(relative)
+        };
+        let program = by_cargo.program();
+        assert_eq!(program.as_deref(), Some("cargo run --"));
+        let psql = "`stagelink psql qa -- -c x`";
+        let expected = "`cargo run -- psql qa --local -- -c x`";
+        assert_eq!(
+            call(program.as_deref(), Some("--local")).rewrite(psql),
+            expected
+        );
+        let by_script = Caller {
+            own_name: Some("scripts/stagelink".to_owned()),
+            ..caller(absolute)
+        };
+        assert_eq!(by_script.program().as_deref(), Some("scripts/stagelink"));
+        std::fs::write(folder.path().join("stagelink"), "").unwrap();
+        assert_eq!(caller(absolute).program(), None);
     }
 
     #[test]

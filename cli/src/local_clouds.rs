@@ -17,6 +17,7 @@ use stagelink_local::{Cloud, StageSite};
 use stagelink_pipeline::{ApiAccess, no_stage};
 
 use crate::args::LocalOptions;
+use crate::port_hint::port_hint;
 use crate::project;
 use crate::usage_error::of_usage;
 
@@ -142,11 +143,12 @@ impl Drop for RunningSiteFile {
 }
 
 /// Returns the variables by which a stage's functions find their local database, if `--local` was
-/// given.
+/// given. Without a stage they are those of the only one.
 ///
 /// # Errors
 ///
-/// When no site of the project runs, or several do and none is chosen; when it has no such stage.
+/// When no site of the project runs, or several do and none is chosen; when it has no such stage, or
+/// several and none is named.
 pub(crate) fn variables(
     options: &LocalOptions,
     stage: Option<Stage>,
@@ -156,12 +158,15 @@ pub(crate) fn variables(
     };
     let mut site = running_site(&options.project, port).map_err(of_usage)?;
     let Some(stage) = stage else {
+        if site.stages.len() == 1 {
+            return Ok(site.stages.into_values().next());
+        }
         let stages = site.stages.keys();
-        let names = stages.map(|written| last_part(written));
-        let names: Vec<_> = names.collect();
+        let names: Vec<_> = stages.map(|written| last_part(written)).collect();
         let names = names.join(" or ");
         return Err(of_usage(anyhow!(
-            "name the local stage with --stage: {names}"
+            "name the local stage with --stage: {names} (STAGELINK_STAGE of the environment does not \
+             count with --local)"
         )));
     };
     let variables = site.stages.remove(stage.as_str());
@@ -339,7 +344,8 @@ impl RunningSite {
     fn no_stage(&self, named: &str) -> anyhow::Error {
         let place = format!("the `stagelink dev` at port {}", self.port);
         let names = self.stages.keys().map(|written| last_part(written));
-        of_usage(anyhow!(no_stage(place, named, names)))
+        let hint = port_hint(named).unwrap_or_default();
+        of_usage(anyhow!("{}{hint}", no_stage(place, named, names)))
     }
 
     /// Returns whether the site still runs: a file stays where its process was killed. Another process
@@ -436,8 +442,7 @@ mod tests {
         );
         let heroku = run(project.path(), 8888, std::process::id());
         assert_eq!(found(Some(0), staging).unwrap().unwrap()["A"], "8888");
-        let unnamed = found(Some(0), None).unwrap_err();
-        assert!(unnamed.ends_with("with --stage: staging"), "{unnamed}");
+        assert_eq!(found(Some(0), None).unwrap().unwrap()["A"], "8888");
         let missing = found(Some(0), Some(Stage::REVIEW)).unwrap_err();
         assert!(
             missing.contains("has no stage \"review\": it has staging"),

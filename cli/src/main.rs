@@ -18,19 +18,22 @@ async fn main() -> ExitCode {
         Err(error) => {
             // Help is no error, and goes to standard output.
             let stages = stage_note(&error);
+            let arguments: Vec<String> = arguments().collect();
+            let port = unexpected(&error).and_then(|it| stage_choice::port_note(&it, &arguments));
             if error.use_stderr() && wants_json() {
                 let text = error.to_string();
                 let text = text.lines().next().unwrap_or_default();
                 let text = text.strip_prefix("error: ").unwrap_or(text);
-                let text = match &stages {
-                    Some(stages) => format!("no stage is named: {stages}"),
-                    None => text.to_owned(),
+                let text = match (&stages, &port) {
+                    (Some(stages), _) => format!("no stage is named: {stages}"),
+                    (None, Some(port)) => format!("{text}; {port}"),
+                    (None, None) => text.to_owned(),
                 };
                 let _ = output::print_json(&serde_json::json!({ "error": text }));
             }
             let _ = error.print();
-            if let Some(stages) = stages {
-                output::note(stages);
+            for note in stages.into_iter().chain(port) {
+                output::note(note);
             }
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
@@ -77,7 +80,20 @@ fn stage_note(error: &clap::Error) -> Option<String> {
     let missing = error.get(ContextKind::InvalidArg).map(ToString::to_string);
     let is_stage = missing.is_some_and(|missing| missing.contains("<STAGE>"));
     (error.kind() == ErrorKind::MissingRequiredArgument && is_stage)
-        .then(stage_choice::to_choose_from)
+        .then(|| stage_choice::to_choose_from(&arguments().collect::<Vec<_>>()))
+}
+
+/// Returns the argument that the command does not expect.
+fn unexpected(error: &clap::Error) -> Option<String> {
+    let is_unknown = error.kind() == ErrorKind::UnknownArgument;
+    let argument = error.get(ContextKind::InvalidArg);
+    argument.filter(|_| is_unknown).map(ToString::to_string)
+}
+
+/// Returns the arguments of the command, with what is no UTF-8 in them replaced.
+fn arguments() -> impl Iterator<Item = String> {
+    let arguments = std::env::args_os().skip(1);
+    arguments.map(|argument| argument.to_string_lossy().into_owned())
 }
 
 /// Returns whether the arguments, which cannot be parsed, have the option for JSON.

@@ -52,5 +52,5 @@ impl RemoteFacts {
 }
 
 /// The access of `--guarded`.
-pub(crate) const GUARDED: &str = "guarded: read-only by default, which stops mistakes alone, since a \
+pub(crate) const GUARDED: &str = "guarded: read-only by default, which only stops mistakes, since a \
      statement such as BEGIN READ WRITE undoes it";

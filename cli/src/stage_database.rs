@@ -83,6 +83,13 @@ async fn variables_of(
         .into_iter()
         .filter(|(name, value)| !ignored.contains(&name.as_str()) && !value.trim().is_empty())
         .collect();
+    if local.local.is_some() {
+        // The environment's stage is that of a deploy or of a shell that works on one.
+        return Ok(StageVariables {
+            variables: local_clouds::variables(local, named)?.unwrap_or_default(),
+            url_variable: None,
+        });
+    }
     if let Some(stage) = named {
         variables.insert("STAGELINK_STAGE".to_owned(), stage.to_string());
     }
@@ -91,12 +98,6 @@ async fn variables_of(
         .map(|name| name.trim().parse::<Stage>())
         .transpose()
         .context("could not use STAGELINK_STAGE")?;
-    if local.local.is_some() {
-        return Ok(StageVariables {
-            variables: local_clouds::variables(local, stage)?.unwrap_or_default(),
-            url_variable: None,
-        });
-    }
     let mut url_variable = None;
     // A function reports that no stage is named.
     if let (Some(stage), Some(file)) = (stage, file) {

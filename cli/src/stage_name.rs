@@ -6,6 +6,7 @@ use stagelink::{Stage, StageKind};
 use stagelink_pipeline::SettingsFile;
 
 use crate::args::MigrateOptions;
+use crate::port_hint::port_hint;
 use crate::usage_error::of_usage;
 
 /// Returns the stage that an operator names: by its name in `stagelink.toml`, or by its written form
@@ -27,10 +28,13 @@ pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<S
             Err(error) => error.to_string(),
         },
     };
-    Err(of_usage(match nearest(text, &names(file)) {
-        Some(name) => anyhow!("{unknown}; did you mean {name}?"),
-        None => anyhow!(unknown),
-    }))
+    Err(of_usage(
+        match (nearest(text, &names(file)), port_hint(text)) {
+            (Some(name), _) => anyhow!("{unknown}; did you mean {name}?"),
+            (None, Some(hint)) => anyhow!("{unknown}{hint}"),
+            (None, None) => anyhow!(unknown),
+        },
+    ))
 }
 
 /// Returns the names of the stages that a project has, for an error: `staging, qa or production`.

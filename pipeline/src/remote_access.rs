@@ -115,7 +115,7 @@ impl RemoteDatabase {
                          reads (`heroku pg:credentials:create DATABASE --name reader --app APP`, with \
                          SELECT granted to it), attach it (`heroku addons:attach DATABASE --credential reader \
                          --as READER --app APP`) and name it with `--config-var READER_URL`, or take this \
-                         one with `--guarded`, which stops mistakes alone",
+                         one with `--guarded`, which only stops mistakes",
                         info.origin, info.role
                     ),
                 ));

@@ -45,6 +45,51 @@ async fn installed_command_makes_a_project_that_names_no_folder() {
         assert!(manifest.contains(&line), "{manifest}");
     }
     assert!(!manifest.contains("path = "), "{manifest}");
+    // It says so, and how to have another.
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let words = "It uses the SDK of the repository https://";
+    assert!(
+        stdout.contains(words) && stdout.contains("--sdk names another source"),
+        "{stdout}"
+    );
+}
+
+#[tokio::test]
+async fn command_of_a_clone_advises_commands_that_can_be_run_there() {
+    let root = stagelink_tests::root();
+    let command = stagelink_command().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let link = folder.path().join("stagelink");
+    std::os::unix::fs::symlink(command, &link).expect("a link");
+    let run = async |program: &str, folder: &Path, manifest: Option<&Path>| {
+        let mut command = Command::new(program);
+        command
+            .args(["status", "--local=1"])
+            .current_dir(folder)
+            .env_clear();
+        if let Some(manifest) = manifest {
+            command.env("CARGO_MANIFEST_DIR", manifest);
+        }
+        let output = command.output().await.expect("the command runs");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).expect("a folder");
+    let stderr = run("../stagelink", &empty, None).await;
+    assert!(
+        stderr.contains("no `../stagelink dev` runs at port 1"),
+        "{stderr}"
+    );
+    let by_cargo = run(
+        command.to_str().expect("a path"),
+        &root.join("cli"),
+        Some(&root.join("cli")),
+    )
+    .await;
+    assert!(
+        by_cargo.contains("no `cargo run -- dev` runs at port 1"),
+        "{by_cargo}"
+    );
 }
 
 #[tokio::test]

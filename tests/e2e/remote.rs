@@ -304,12 +304,12 @@ async fn credential_that_may_write_is_taken_with_guarded_alone() {
     for part in [
         "the credential of stage staging, DATABASE_URL of app shop-staging on Heroku, may write",
         "--config-var READER_URL",
-        "`--guarded`, which stops mistakes alone",
+        "`--guarded`, which only stops mistakes",
     ] {
         assert!(words_of(&error).contains(part), "{part}: {error}");
     }
     let dev = remote.start(&["--remote", "staging", "--guarded"]).await;
-    assert!(dev.log().contains("stops mistakes alone"), "{}", dev.log());
+    assert!(dev.log().contains("only stops mistakes"), "{}", dev.log());
     assert_eq!(dev.summary()["remote"]["is_proved"], false);
     assert_eq!(get(&dev).await.status, 200, "{}", dev.log());
     // It is no failover: the write is refused at once, without another try.

@@ -11,7 +11,7 @@ pub struct CredentialsOptions {
     #[command(flatten)]
     pub stage: StageArgument,
 
-    /// Prints one line of JSON that holds the secret, in place of the value alone; also for an
+    /// Prints one line of JSON that holds the secret, in place of only the value; also for an
     /// error.
     #[arg(long)]
     pub json: bool,

@@ -6,7 +6,7 @@ use clap::Parser;
 #[derive(Clone, Debug, Default, Parser)]
 pub struct StageArgument {
     /// Stage, by its name in stagelink.toml, or review, development, staging or production
-    /// [default: the value of STAGELINK_STAGE]
+    /// [default: the value of STAGELINK_STAGE; with --local the only stage that runs]
     #[arg(value_name = "STAGE", conflicts_with = "stage")]
     pub named_stage: Option<String>,
 

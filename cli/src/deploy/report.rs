@@ -114,7 +114,7 @@ pub(super) fn result(plan: &DeployPlan, report: &DeployReport) -> String {
     if let Some(permalink) = &report.permalink
         && report.address.as_ref() != Some(permalink)
     {
-        let _ = write!(text, "\n  {} (this deploy alone)", one_line(permalink));
+        let _ = write!(text, "\n  {} (only this deploy)", one_line(permalink));
     }
     if !report.is_published {
         text.push_str(

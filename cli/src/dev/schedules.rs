@@ -18,7 +18,7 @@ pub(super) fn note_problems(cloud: &Cloud, functions: &[&str]) {
     let runs = cloud.stages().iter().any(StageSite::runs_schedules);
     if !schedules.is_empty() && !runs {
         note(
-            "  ! no schedule runs: Netlify runs those of the published deploy alone, and no local \
+            "  ! no schedule runs: Netlify runs only those of the published deploy, and no local \
              stage is of kind production; `stagelink invoke NAME` runs a function",
         );
     }

@@ -47,9 +47,7 @@ fn summary(report: &DoctorReport) -> String {
     );
     if report.not_checked() > 0 {
         text.push_str(match errors {
-            0 => {
-                " (what was not checked is not sound; the exit code counts it with --strict alone)"
-            }
+            0 => " (what was not checked is not sound; the exit code counts it only with --strict)",
             _ => " (what was not checked is not sound)",
         });
     }

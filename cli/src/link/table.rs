@@ -40,7 +40,7 @@ pub(super) fn text(plan: &LinkPlan) -> String {
         text.push_str(&format!("{stages}\n\n"));
     }
     let reach = match plan.scopes {
-        Some(_) => "for its functions alone",
+        Some(_) => "only for its functions",
         None => "for its functions and its builds",
     };
     text.push_str(&format!(

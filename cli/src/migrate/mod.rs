@@ -235,7 +235,8 @@ async fn database(
     stage: Option<&str>,
     local: &LocalOptions,
 ) -> anyhow::Result<Database> {
-    if stage.is_none() && std::env::var_os("STAGELINK_STAGE").is_none() {
+    let is_local = local.local.is_some();
+    if stage.is_none() && !is_local && std::env::var_os("STAGELINK_STAGE").is_none() {
         return Err(of_usage(anyhow!(
             "no stage is named: `stagelink {command} staging`, or set STAGELINK_STAGE"
         )));

@@ -331,7 +331,7 @@ const LATER_FILE: &str = "in a later file: ";
 pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'static str> {
     match migration.on_deployed_stage {
         Some("refused") => Some("refuses it"),
-        Some("waits") => Some("applies it after the deploy alone (--after)"),
+        Some("waits") => Some("applies it only after the deploy (--after)"),
         Some("held back") => Some("holds it back"),
         _ => None,
     }

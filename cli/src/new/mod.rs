@@ -36,17 +36,12 @@ pub async fn run(options: &NewOptions) -> anyhow::Result<()> {
         "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \
          cargo test     # its tests, each with a database of its own\n\n\
-         Commit it before you go on: `git add --all && git commit --message 'a new project'`. `stagelink deploy` \
-         and `stagelink promote` say which commit they bring.",
+         Commit it before you go on: `git add --all && git commit --message 'a new project'`. \
+         `scripts/stagelink deploy` and `scripts/stagelink promote` say which commit they bring.",
         folder.display()
     );
-    if let SdkSource::Checkout(checkout) = &sdk {
-        text.push_str(&format!(
-            "\n\nIt uses the SDK of the checkout in {}. For other machines, name the repository \
-             instead: see README.md.",
-            checkout.display()
-        ));
-    }
+    text.push_str("\n\n");
+    text.push_str(&sdk.told(options.sdk.is_some()));
     print(text)
 }
 

@@ -99,6 +99,27 @@ impl SdkSource {
         Ok(Self::Checkout(absolute))
     }
 
+    /// Returns what the operator has to know of the source. `is_named` is true where `--sdk` named it.
+    pub(super) fn told(&self, is_named: bool) -> String {
+        match self {
+            Self::Checkout(checkout) => format!(
+                "It uses the SDK of the checkout in {}. For other machines, name the repository instead: see \
+                 README.md.",
+                checkout.display()
+            ),
+            Self::Repository(url) if is_named => {
+                format!("It uses the SDK of the repository {url}.")
+            }
+            Self::Repository(url) => format!(
+                "It uses the SDK of the repository {url}, since this command does not run from the target \
+                 folder of a checkout. --sdk names another source: the folder of a checkout, or a URL."
+            ),
+            Self::Version(version) => {
+                format!("It uses version {version} of the SDK from crates.io.")
+            }
+        }
+    }
+
     /// Returns the crate in this folder of the repository as a dependency for Cargo.toml.
     pub(super) fn dependency(&self, folder: &str) -> String {
         match self {

@@ -131,7 +131,7 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
     if context != DeployContext::Production {
         bail!(
             "stage {to} has the deploys of Netlify's context {context}: a promotion on Netlify goes to \
-             the production context, which alone can be kept from going live; deploy to {to} by \
+             the production context, the only one whose deploys can be kept from going live; deploy to {to} by \
              `stagelink deploy {to}`"
         );
     }

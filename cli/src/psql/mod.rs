@@ -78,7 +78,7 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             (true, false) => "without --read-only the session may write",
         };
         note(format_args!(
-            "  ! read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it; {how}"
+            "  ! read-only: this only stops mistakes, since BEGIN READ WRITE undoes it; {how}"
         ));
     }
     let is_unmarked = info.mark == StageMark::None;

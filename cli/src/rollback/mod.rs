@@ -86,8 +86,8 @@ pub(crate) async fn request(options: &RollbackOptions) -> anyhow::Result<Rollbac
     let stage = stage_name::parse(&options.stage, file)?;
     if stage.kind() != StageKind::Production {
         bail!(
-            "stage {stage} is not of kind production, and Netlify publishes an earlier deploy in the \
-             production context alone: check out the earlier commit, and deploy it by `stagelink deploy \
+            "stage {stage} is not of kind production, and Netlify publishes an earlier deploy only in \
+             the production context: check out the earlier commit, and deploy it by `stagelink deploy \
              {stage}`"
         );
     }

@@ -44,7 +44,7 @@ async fn production_is_read_only_unless_writing_is_confirmed() {
     assert_eq!(run.code, Some(1), "{}\n{}", run.output, run.errors);
     for part in [
         "in a read-only transaction",
-        "read-only: this stops mistakes alone, since BEGIN READ WRITE undoes it",
+        "read-only: this only stops mistakes, since BEGIN READ WRITE undoes it",
         "proved by SCRAM channel binding",
     ] {
         assert!(run.errors.contains(part), "{part}:\n{}", run.errors);

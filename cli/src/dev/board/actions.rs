@@ -329,7 +329,7 @@ async fn make_plan(
         ActionTarget::Local { port } => words.push(format!("--local={port}")),
         ActionTarget::Remote { stage } if stage != wish.stage() => {
             bail!(
-                "this page is of stage {stage} alone: run `{}`",
+                "this page changes only stage {stage}: run `{}`",
                 wish.command()
             )
         }
@@ -363,7 +363,7 @@ fn ensure_on_netlify(platform: Platform, wish: &Wish) -> anyhow::Result<()> {
     match platform {
         Platform::Netlify => Ok(()),
         Platform::Lambda => bail!(
-            "the page changes sites on Netlify alone: run `{} --on lambda`",
+            "the page changes only sites on Netlify: run `{} --on lambda`",
             wish.command()
         ),
     }

@@ -33,7 +33,7 @@ impl Guard {
     /// Returns the reason to refuse a request of any kind.
     fn refusal_of_any(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
         if !is_for_this_machine(headers) {
-            return Some("this page has the address 127.0.0.1 or localhost alone");
+            return Some("this page is only served at 127.0.0.1 and localhost");
         }
         let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
         // A link on another page may lead here; the page can be in no frame, and knows no token.

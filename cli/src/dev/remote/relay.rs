@@ -128,7 +128,7 @@ async fn config_vars(
         return refusal(
             StatusCode::NOT_FOUND,
             "not_found",
-            "the relay knows another app alone",
+            "the relay knows only another app",
         );
     }
     let found = {
