@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
-use serde_json::json;
+use serde_json::{Value, json};
 use stagelink_tests::{run_command, send, stagelink_command, target_folder};
 use tokio::process::Command;
 
@@ -40,6 +40,17 @@ async fn new_project_is_tested_and_runs_at_once() {
         .json();
     assert_eq!(clock["stage"], "staging", "{clock}");
     assert!(clock["time"].is_string(), "{clock}");
+    // The drill is declared, and counts what it has written.
+    let mut drill = Command::new(stagelink_command().await);
+    drill.args(["drill", "--fault", "reset-peer", "--for", "500ms", "--json"]);
+    let drilled = drill.current_dir(&project).output().await;
+    let drilled = drilled.expect("the command runs");
+    let report: Value = serde_json::from_slice(&drilled.stdout).expect("a report");
+    assert!(drilled.status.success(), "{report}");
+    assert!(
+        report["cases"][0]["kept"]["once"].as_u64() > Some(0),
+        "{report}"
+    );
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 

@@ -1,8 +1,9 @@
-//! The function `notes`: GET lists the notes of the stage, POST keeps a new one.
+//! The function `notes`: GET lists the notes of the stage, or with `?text=` those with that text, and
+//! POST keeps a new one.
 
 use lambda_http::http::header::{ALLOW, HeaderValue};
 use lambda_http::http::{Method, StatusCode};
-use lambda_http::{Request, RequestPayloadExt as _};
+use lambda_http::{Request, RequestExt as _, RequestPayloadExt as _};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use stagelink::{Database, Problem};
@@ -34,11 +35,16 @@ async fn handle(request: Request) -> Result<Value, Problem> {
 async fn list(request: &Request) -> Result<Value, Problem> {
     let database = Database::from_request(request);
     let stage = database.stage()?;
+    let parameters = request.query_string_parameters();
+    let text = parameters.first("text");
     // `read` runs the query again on a new connection, if the first one breaks.
     let notes = database
         .read(|db| async move {
             let rows = db
-                .query_typed("SELECT text FROM notes ORDER BY id DESC LIMIT 20", &[])
+                .query_typed(
+                    "SELECT text FROM notes WHERE $1 IS NULL OR text = $1 ORDER BY id DESC LIMIT 20",
+                    &stagelink::params![text],
+                )
                 .await?;
             let texts = rows.iter().map(|row| row.get("text"));
             Ok::<_, Problem>(texts.collect::<Vec<String>>())

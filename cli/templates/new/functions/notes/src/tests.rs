@@ -11,6 +11,8 @@ async fn note_is_kept(stage: TestStage) {
     assert_eq!(notes.post("/api/notes").json(&note).await.status(), 200);
     let kept: Value = notes.get("/api/notes").await.json();
     assert_eq!(kept, json!({ "stage": "staging", "notes": ["hello"] }));
+    let others: Value = notes.get("/api/notes?text=other").await.json();
+    assert_eq!(others["notes"], json!([]));
 }
 
 #[stagelink_test::test]
