@@ -7,6 +7,7 @@
 )]
 
 use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,9 @@ use stagelink_local_postgres::tokio_postgres::Client;
 use stagelink_local_postgres::{Server, ServerOptions, random_password};
 use stagelink_test::{TestOptions, TestStage};
 
-/// Says to a process of this program what its test does.
+/// Says to a process of this program what its test does, and with which migrations.
 const CHILD: &str = "KIT_CHILD";
+const MIGRATIONS: &str = "KIT_MIGRATIONS";
 
 /// A server that these tests have for themselves, given by its URL.
 struct OwnServer {
@@ -42,9 +44,15 @@ impl OwnServer {
 
     /// Starts this program again, with the test `child` alone.
     fn child(&self, what: &str) -> Child {
+        self.child_with(what, Path::new("tests/migrations"))
+    }
+
+    /// Starts this program again, with the test `child` alone and these migrations.
+    fn child_with(&self, what: &str, migrations: &Path) -> Child {
         Command::new(std::env::current_exe().unwrap())
             .args(["child", "--exact", "--nocapture"])
             .env(CHILD, what)
+            .env(MIGRATIONS, migrations)
             .env("STAGELINK_POSTGRES", &self.url)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -65,6 +73,50 @@ impl OwnServer {
         all.filter(|name| !ready.contains(name)).collect()
     }
 
+    /// Waits until a session of the server runs a statement like this, or none does.
+    async fn until_statement(&self, like: &str, runs: bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let running = "SELECT FROM pg_stat_activity WHERE query LIKE $1 AND state = 'active' \
+                       AND pid <> pg_backend_pid()";
+        while self
+            .admin
+            .query(running, &[&like])
+            .await
+            .unwrap()
+            .is_empty()
+            == runs
+        {
+            assert!(Instant::now() < deadline, "{like}: {runs}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Returns the names that no process of now may need: databases and roles that the registry does not
+    /// know, and its rows of clones that are not whole, or were a test's.
+    async fn leftovers(&self) -> Vec<String> {
+        let registry = self.registry().await;
+        let known = "SELECT name FROM clone WHERE state = 'ready' UNION SELECT name FROM template";
+        let known = registry.query(known, &[]).await.unwrap();
+        let known: Vec<String> = known.iter().map(|row| row.get(0)).collect();
+        let all = "SELECT name FROM clone";
+        let all = registry.query(all, &[]).await.unwrap();
+        let named = "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\__\\_%' \
+                     UNION SELECT rolname::text FROM pg_roles WHERE rolname LIKE 'stagelink\\_test\\__\\_%'";
+        let named = self.admin.query(named, &[]).await.unwrap();
+        let names = all.iter().chain(&named).map(|row| row.get(0));
+        names.filter(|name| !known.contains(name)).collect()
+    }
+
+    /// Makes sure that there were leftovers, and that none of them is one after another run. That run
+    /// may have left a clone half made itself, which the next one adopts.
+    async fn assert_removed(&self, left: &[String], migrations: &Path) {
+        assert!(!left.is_empty(), "the kill came too late");
+        assert!(self.child_with("", migrations).wait().unwrap().success());
+        let now = self.leftovers().await;
+        let still: Vec<_> = left.iter().filter(|name| now.contains(name)).collect();
+        assert!(still.is_empty(), "{still:?}");
+    }
+
     async fn registry(&self) -> Client {
         let source = stagelink_local_postgres::ServerSource::Url(self.url.parse().unwrap());
         let options = ServerOptions::new().source(source);
@@ -83,7 +135,8 @@ async fn child() {
     let Ok(what) = std::env::var(CHILD) else {
         return;
     };
-    let options = TestOptions::new().migrations("tests/migrations");
+    let migrations = std::env::var_os(MIGRATIONS).unwrap();
+    let options = TestOptions::new().migrations(PathBuf::from(migrations));
     let stage = TestStage::start(options).await.unwrap();
     let client = stage.database().client().await.unwrap();
     let insert = "INSERT INTO notes (text) VALUES ('from a child')";
@@ -92,10 +145,17 @@ async fn child() {
         .query_one("SELECT current_database()::text", &[])
         .await;
     println!("\ndatabase {}", row.unwrap().get::<_, &str>(0));
-    if what == "waits" {
-        std::future::pending::<()>().await;
+    match &*what {
+        "waits" => std::future::pending().await,
+        "panics" => panic!("as a test that fails"),
+        _ => {}
     }
-    let count = client.query_one("SELECT count(*) FROM notes", &[]).await;
+    let count = client
+        .query_one(
+            "SELECT count(*) FROM notes WHERE text = 'from a child'",
+            &[],
+        )
+        .await;
     assert_eq!(count.unwrap().get::<_, i64>(0), 1, "a database of its own");
     drop(client);
     stage.finish().await;
@@ -133,6 +193,61 @@ async fn database_of_a_killed_process_is_removed_by_the_next_one() {
     }
     assert!(server.child("").wait().unwrap().success());
     assert_eq!(server.databases_in_use().await, [] as [String; 0]);
+    server.server.stop().await.unwrap();
+}
+
+/// Returns a folder with one migration of the table that the child uses.
+fn migrations(more: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let sql =
+        format!("CREATE TABLE notes (id int8 GENERATED ALWAYS AS IDENTITY, text text);\n{more}\n");
+    std::fs::write(folder.path().join("V1__notes.sql"), sql).unwrap();
+    folder
+}
+
+#[tokio::test]
+async fn template_whose_maker_was_killed_is_removed_by_the_next_one() {
+    let server = OwnServer::start().await;
+    let slow = migrations("SELECT pg_sleep(600) AS kit_is_slow;");
+    let mut killed = server.child_with("", slow.path());
+    server.until_statement("%kit_is_slow%", true).await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let left = server.leftovers().await;
+    // The session that migrates goes on without its client: to remove the database ends it.
+    server
+        .assert_removed(&left, Path::new("tests/migrations"))
+        .await;
+    server.until_statement("%kit_is_slow%", false).await;
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn clone_whose_maker_was_killed_is_whole_or_gone() {
+    let server = OwnServer::start().await;
+    // Its copy takes long enough to be met.
+    let rows = "SELECT repeat('x', 1000) FROM generate_series(1, 30000)";
+    let large = migrations(&format!("INSERT INTO notes (text) {rows};"));
+    let making = "CREATE DATABASE stagelink\\_test\\_c\\_%";
+    let mut killed = server.child_with("waits", large.path());
+    server.until_statement(making, true).await;
+    let left = server.leftovers().await;
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    // The server goes on without its client.
+    server.until_statement(making, false).await;
+    server.assert_removed(&left, large.path()).await;
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn database_of_a_test_that_panicked_is_removed() {
+    let server = OwnServer::start().await;
+    let mut failing = server.child("panics");
+    let name = database_of(&mut failing);
+    assert!(!failing.wait().unwrap().success());
+    assert!(server.child("").wait().unwrap().success());
+    assert!(!server.leftovers().await.contains(&name), "{name}");
     server.server.stop().await.unwrap();
 }
 
