@@ -37,7 +37,7 @@ async fn answers_are_those_of_this_stand_in() {
         let text = text(&output);
         assert_eq!(output.status.code(), Some(0), "{text}");
         assert!(
-            text.contains("\n17 answers, 0 of them other than the stand-in's\n"),
+            text.contains("\n18 answers, 0 of them other than the stand-in's\n"),
             "{text}"
         );
         assert!(!text.contains(netlify.token()), "{text}");
@@ -74,7 +74,7 @@ async fn other_behavior_is_found_with_what_sets_it_here() {
         let line = line.unwrap_or_else(|| panic!("{question}: {text}"));
         assert!(line.ends_with(setter), "{line}");
     }
-    assert!(text.contains("\n17 answers, 6 of them other"), "{text}");
+    assert!(text.contains("\n18 answers, 6 of them other"), "{text}");
     hosting.stop().await;
 }
 
