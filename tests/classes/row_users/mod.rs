@@ -119,7 +119,7 @@ async fn check_case(
 ) -> Option<String> {
     let named = |sql: &str| sql.replace("{writer}", writer);
     let (old, migration) = (named(case.old), named(case.migration));
-    let there = named(&format!("{EMPTY} {TABLE} {}", case.database));
+    let there = format!("{EMPTY} {TABLE} {}", named(case.database));
     let client = server.connect(database).await.expect("a session");
     if let Err(error) = client.batch_execute(&there).await {
         return Some(format!("{}\n    {error:?}", case.database));

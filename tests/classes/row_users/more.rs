@@ -204,6 +204,71 @@ pub(super) const CASES: &[Case] = &[
         "ALTER TABLE t ALTER COLUMN v TYPE text",
         "INSERT INTO t (id, v) VALUES (2, 'V')",
     ),
+    // Other readers of the column.
+    after(
+        "ALTER TABLE t ADD c int; CREATE TABLE o (t_id int);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN PERFORM 10 / u.c FROM t u WHERE u.id = NEW.t_id; RETURN NEW; END $$;
+         CREATE TRIGGER f BEFORE INSERT ON o FOR EACH ROW EXECUTE FUNCTION f();",
+        SET,
+        "INSERT INTO t (id) VALUES (2); INSERT INTO o VALUES (2)",
+    ),
+    after(
+        "ALTER TABLE t ADD c int;
+         CREATE FUNCTION shares() RETURNS SETOF int LANGUAGE sql AS 'SELECT 10 / c FROM t';",
+        SET,
+        "INSERT INTO t (id) VALUES (2); SELECT count(*) FROM shares() s WHERE s IS NULL",
+    ),
+    after(
+        "ALTER TABLE t ADD c int;
+         CREATE FUNCTION shares() RETURNS SETOF int LANGUAGE sql
+             BEGIN ATOMIC SELECT 10 / c FROM t; END;",
+        SET,
+        "INSERT INTO t (id) VALUES (2); SELECT count(*) FROM shares() s WHERE s IS NULL",
+    ),
+    after(
+        "ALTER TABLE t ADD c int; CREATE VIEW v AS SELECT id, 10 / c AS share FROM t;",
+        SET,
+        "INSERT INTO t (id) VALUES (2); SELECT max(share) FROM v",
+    ),
+    before(
+        "ALTER TABLE t ADD c int; CREATE VIEW v AS SELECT id, c FROM t WHERE c > 5 OR a = 'x';",
+        SET,
+        "INSERT INTO t (id) VALUES (2); SELECT id FROM v",
+    ),
+    after(
+        "ALTER TABLE t ADD c int; CREATE TABLE o (id int); INSERT INTO o VALUES (1);
+         ALTER TABLE o ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
+         CREATE POLICY p ON o USING (NOT EXISTS (SELECT FROM t WHERE 10 / t.c > 1));",
+        SET,
+        "INSERT INTO t (id) VALUES (2); SELECT id FROM o",
+    ),
+    after(
+        "ALTER TABLE t ADD c text; INSERT INTO t VALUES (5, 'five', now(), 'x');
+         ALTER TABLE t ADD EXCLUDE USING btree (lower(c) WITH =);",
+        "ALTER TABLE t ALTER COLUMN c SET DEFAULT 'X'",
+        INSERT,
+    ),
+    after(
+        "CREATE SEQUENCE q; ALTER TABLE t ADD c bigint; CREATE VIEW v AS SELECT id, a FROM t;
+         GRANT INSERT ON v TO {writer};",
+        "ALTER TABLE t ALTER COLUMN c SET DEFAULT nextval('q')",
+        "SET LOCAL ROLE {writer}; INSERT INTO v (id, a) VALUES (2, 'y'); RESET ROLE",
+    ),
+    after(
+        "CREATE FUNCTION label(anyelement) RETURNS text LANGUAGE sql AS 'SELECT ''row''::text';",
+        "ALTER TABLE t ADD COLUMN label text",
+        "SELECT t.label FROM t",
+    ),
+    // Partitions have the foreign keys of their table.
+    Case {
+        breaks: false,
+        ..stop(
+            "CREATE TABLE p (id int, t_id int REFERENCES t) PARTITION BY LIST (id);",
+            "CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); INSERT INTO p1 (id, t_id) VALUES (1, 1)",
+            INSERT,
+        )
+    },
     Case {
         breaks: false,
         ..stop(

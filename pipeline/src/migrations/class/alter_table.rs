@@ -12,7 +12,7 @@ use super::rules::{
 };
 use super::scope::Scope;
 use super::syntax::{child, child_name, find, has_token, holds, name_under, object_name};
-use super::{column, constraint, default_value, new_column, own_code, safe_form};
+use super::{column, constraint, create, default_value, new_column, own_code, safe_form};
 use crate::migrations::statement::ObjectName;
 
 /// Judges the statement.
@@ -438,6 +438,7 @@ fn attach_partition(draft: &mut Draft<'_>, table: &ObjectName, action: &SyntaxNo
         draft.tie(ATTACH_PARTITION, action, std::slice::from_ref(&partition));
     }
     draft.lock(&partition, LockMode::AccessExclusive, !is_empty);
+    create::lock_tied_by_keys(draft, table);
     // Its rows, and those of a default partition, are checked; it gets the parent's indexes.
     let code = scope.code_of_key(table);
     if let Some(code) = code.or_else(|| scope.code_of_indexes(table)) {

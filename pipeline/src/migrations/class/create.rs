@@ -291,6 +291,7 @@ fn table(draft: &mut Draft<'_>, node: &SyntaxNode) {
         && let Some(parent) = name_under(&part, K::TABLE_NAME_REF)
     {
         draft.lock(&parent, LockMode::AccessExclusive, false);
+        lock_tied_by_keys(draft, &parent);
         if draft
             .scope
             .relation(&parent)
@@ -315,6 +316,18 @@ fn table(draft: &mut Draft<'_>, node: &SyntaxNode) {
         if let Some(name) = name_under(&like, K::RELATION_NAME_REF) {
             draft.lock(&name, LockMode::AccessShare, false);
         }
+    }
+}
+
+/// Records the locks of a new partition on the tables that its foreign keys reference, and on those that reference
+/// the partitioned table.
+pub(super) fn lock_tied_by_keys(draft: &mut Draft<'_>, parent: &ObjectName) {
+    let scope = draft.scope;
+    let mut tied = scope.referenced_by_rows(parent, None);
+    let referencing = scope.facts.referencing(&scope.resolve(parent)).into_iter();
+    tied.extend(referencing.cloned());
+    for other in tied {
+        draft.lock(&other, LockMode::ShareRowExclusive, false);
     }
 }
 

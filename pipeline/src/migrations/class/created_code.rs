@@ -169,6 +169,9 @@ fn apply_table(scope: &mut Scope<'_>, node: &SyntaxNode, table: &ObjectName) {
             K::PARTITION_OF | K::INHERITS | K::INHERIT_TABLE => {
                 for parent in names_under(&part, &[K::TABLE_NAME_REF, K::RELATION_NAME_REF]) {
                     scope.add_child(&parent, table);
+                    if part.kind() == K::PARTITION_OF {
+                        scope.inherit_foreign_keys(&parent, table);
+                    }
                 }
             }
             K::ATTACH_PARTITION => {

@@ -30,6 +30,16 @@ const NAME_THEIR_COLUMNS: [&str; 9] = [
     "tsvector_update_trigger_column",
 ];
 
+/// Types of arguments for which any row is one.
+const POLYMORPHIC: [&str; 6] = [
+    "\"any\"",
+    "anycompatible",
+    "anycompatiblenonarray",
+    "anyelement",
+    "anynonarray",
+    "record",
+];
+
 /// Returns what may fail, or do otherwise, once the table has one more column: what uses its rows as wholes.
 pub(super) fn of_new_column(
     scope: &Scope<'_>,
@@ -82,6 +92,12 @@ pub(super) fn of_values(scope: &Scope<'_>, table: &ObjectName, column: &str) -> 
         if words.is_some() {
             return words;
         }
+    }
+    let tables: Vec<ObjectName> = scope.tree(&full).into_iter().collect();
+    let mut routines = scope.facts.bodies.values();
+    let reader = routines.find(|one| routine_reads(one, &tables, column));
+    if let Some(routine) = reader {
+        return Some(routine_words(routine));
     }
     // A row of a partition has to be in the bounds of all tables above.
     let mut above = scope.ancestors(&full).into_iter();
@@ -160,7 +176,11 @@ fn constraint_or_index(
         let mut indexes = relation.indexes.iter();
         let index = indexes.find(|one| {
             let is_computed = one.computed_from.iter().any(is_column);
-            let is_key = one.is_unique && (is_computed || one.columns.iter().any(is_column));
+            let excludes = |constraint: &ConstraintFacts| {
+                constraint.kind == ConstraintKind::Other && constraint.name == one.name
+            };
+            let refuses = one.is_unique || relation.constraints.iter().any(excludes);
+            let is_key = refuses && (is_computed || one.columns.iter().any(is_column));
             is_key || (is_computed && may_fail(scope, table, one))
         });
         index.map(|one| format!("the index {}", one.name))
@@ -311,6 +331,24 @@ fn routine_words(routine: &RoutineFacts) -> String {
     format!("the function {}()", routine.name)
 }
 
+/// Returns whether a function may read the column: its body names one of the tables, and the column.
+fn routine_reads(routine: &RoutineFacts, tables: &[ObjectName], column: &str) -> bool {
+    let Some(text) = routine.body.as_deref() else {
+        return false;
+    };
+    if !may_name(text, tables) {
+        return false;
+    }
+    if !is_readable(routine) {
+        return true;
+    }
+    let body = BodyText::parse(text);
+    let is_named = tables.iter().any(|table| body.has_table(table));
+    let is_whole = || body.use_of_tables(tables, &[]).is_some();
+    (is_named && (body.has_name(column) || is_whole()))
+        || (body.is_dynamic() && in_texts(&body, tables).is_some())
+}
+
 /// Returns a function that has rows of one of the tables as wholes, or a name that the new column would take.
 fn routine_uses_rows(
     routine: &RoutineFacts,
@@ -330,7 +368,8 @@ fn routine_uses_rows(
         .flat_map(|(number, name)| [format!("${number}"), name.clone()])
         .filter(|name| !name.is_empty())
         .collect();
-    if !arguments.is_empty() && routine.name.name == column {
+    let is_polymorphic = || POLYMORPHIC.iter().any(|one| routine.types.contains(*one));
+    if routine.name.name == column && (!arguments.is_empty() || is_polymorphic()) {
         return Some(format!("{words}, which is called as row.{column}"));
     }
     let text = routine.body.as_deref()?;

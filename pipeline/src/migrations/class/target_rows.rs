@@ -45,7 +45,7 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
             relation.seen_by.triggers.push(trigger);
         }
     }
-    for row in client.query_typed(EXPRESSIONS, &[]).await? {
+    for row in client.query_typed(&expressions(), &[]).await? {
         let Some(relation) = facts.relations.get_mut(&name_in(&row)) else {
             continue;
         };
@@ -122,12 +122,20 @@ FROM pg_catalog.pg_trigger t
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
+/// The stored expressions of a query that computes values: calls, operators and casts whose result is no truth value.
+/// One of them may fail for a value. Comparisons fail for none.
+const COMPUTES: &str = r"\{FUNCEXPR [^{}]*:funcresulttype (?!16 )|\{OPEXPR [^{}]*:opresulttype (?!16 )|\{COERCE|\{ARRAYCOERCE";
+
+fn expressions() -> String {
+    EXPRESSIONS.replace("{COMPUTES}", COMPUTES)
+}
+
 /// The expressions that the catalog has bound: by pg_depend for columns, and for whole rows by variables without a column in the
 /// stored expressions.
 const EXPRESSIONS: &str = "\
 WITH RECURSIVE
-catalogs (attrdef, constr, policy, trigger, rewrite, class) AS (SELECT
-    'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_constraint'::pg_catalog.regclass,
+catalogs (attrdef, proc, policy, trigger, rewrite, class) AS (SELECT
+    'pg_catalog.pg_attrdef'::pg_catalog.regclass, 'pg_catalog.pg_proc'::pg_catalog.regclass,
     'pg_catalog.pg_policy'::pg_catalog.regclass, 'pg_catalog.pg_trigger'::pg_catalog.regclass,
     'pg_catalog.pg_rewrite'::pg_catalog.regclass, 'pg_catalog.pg_class'::pg_catalog.regclass),
 own (oid) AS MATERIALIZED (
@@ -137,8 +145,10 @@ views (rule, view, relation) AS MATERIALIZED (
     SELECT DISTINCT r.oid, r.ev_class, d.refobjid
     FROM own o JOIN pg_catalog.pg_rewrite r ON r.ev_class = o.oid JOIN catalogs c ON true
         JOIN pg_catalog.pg_depend d ON d.classid = c.rewrite AND d.objid = r.oid AND d.refclassid = c.class
-            AND d.refobjid <> r.ev_class
-    WHERE r.ev_type = '1'),
+            AND d.refobjid <> r.ev_class),
+above (relation, view) AS (
+    SELECT relation, view FROM views
+    UNION SELECT a.relation, v.view FROM above a JOIN views v ON v.relation = a.view),
 checked (view) AS (
     SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'v' AND reloptions::pg_catalog.text ~ 'check_option'
     UNION SELECT v.relation FROM checked k JOIN views v ON v.view = k.view
@@ -159,7 +169,11 @@ watchers (catalog, oid, relation, own, words, tree) AS (
     WHERE r.ev_type <> '1' AND r.ev_enabled <> 'D' AND r.ev_class IN (TABLE own)
     UNION ALL SELECT c.rewrite, v.rule, v.relation, 0, 'the view ' || w.relname || ' WITH CHECK OPTION', NULL
     FROM catalogs c, views v JOIN pg_catalog.pg_class w ON w.oid = v.view
-    WHERE v.view IN (TABLE checked)),
+    WHERE v.view IN (TABLE checked)
+    UNION ALL SELECT c.rewrite, v.rule, v.relation, 0, 'the view ' || w.relname || ', which computes', NULL
+    FROM catalogs c, views v JOIN pg_catalog.pg_class w ON w.oid = v.view
+        JOIN pg_catalog.pg_rewrite r ON r.oid = v.rule AND r.ev_type = '1'
+    WHERE r.ev_action::pg_catalog.text ~ '{COMPUTES}'),
 trees (relation, words, tree) AS (
     SELECT relation, words, tree FROM watchers WHERE tree IS NOT NULL
     UNION ALL SELECT conrelid, 'the constraint ' || conname, conbin::pg_catalog.text
@@ -176,10 +190,14 @@ row_types (relation, type) AS (
         JOIN pg_catalog.pg_type t ON t.oid IN (e.oid, e.typarray)
     UNION SELECT y.relation, t.oid FROM row_types y JOIN pg_catalog.pg_type t ON t.typbasetype = y.type AND t.typtype = 'd'),
 found (kind, relation, number, words) AS (
-    SELECT 'column', w.relation, d.refobjsubid, w.words
+    SELECT 'column', d.refobjid, d.refobjsubid, w.words
     FROM watchers w JOIN catalogs c ON true
         JOIN pg_catalog.pg_depend d ON d.classid = w.catalog AND d.objid = w.oid AND d.refclassid = c.class
-            AND d.refobjid = w.relation AND d.refobjsubid NOT IN (0, w.own)
+            AND d.refobjsubid NOT IN (0, CASE d.refobjid WHEN w.relation THEN w.own ELSE 0 END)
+            AND (d.refobjid = w.relation OR w.catalog IN (c.policy, c.rewrite))
+    UNION ALL SELECT 'column', d.refobjid, d.refobjsubid, 'the function ' || p.proname || '()'
+    FROM catalogs c, pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid
+    WHERE d.classid = c.proc AND d.refclassid = c.class AND d.refobjsubid <> 0
     UNION ALL SELECT 'whole', relation, NULL, words FROM trees WHERE tree ~ ':varattno 0 '
     UNION ALL SELECT 'shape', relation, NULL, words FROM views_of_rows WHERE tree ~ ':varattno 0 '
     UNION ALL SELECT 'shape', y.relation, NULL, 'the column ' || o.relname || '.' || a.attname
@@ -192,15 +210,16 @@ found (kind, relation, number, words) AS (
     FROM pg_catalog.pg_partitioned_table p JOIN catalogs c ON p.partexprs IS NOT NULL
         JOIN pg_catalog.pg_depend d ON d.classid = c.class AND d.objid = p.partrelid AND d.objsubid <> 0
             AND d.refclassid = c.class AND d.refobjid = p.partrelid AND d.refobjsubid = 0
-    UNION ALL SELECT 'writer', r.oid, NULL, COALESCE(o.rolname, '')
-    FROM pg_catalog.pg_class r CROSS JOIN LATERAL (
+    UNION ALL SELECT 'writer', i.written, NULL, COALESCE(o.rolname, '')
+    FROM (SELECT oid, oid FROM own UNION SELECT relation, view FROM above) AS i (written, relation)
+        JOIN pg_catalog.pg_class r ON r.oid = i.relation CROSS JOIN LATERAL (
             SELECT g.grantee FROM pg_catalog.aclexplode(COALESCE(r.relacl,
                 pg_catalog.acldefault('r', r.relowner))) g WHERE g.privilege_type = 'INSERT'
             UNION SELECT g.grantee FROM pg_catalog.pg_attribute a
                 CROSS JOIN LATERAL pg_catalog.aclexplode(a.attacl) g
                 WHERE a.attrelid = r.oid AND a.attacl IS NOT NULL AND g.privilege_type = 'INSERT') g
         LEFT JOIN pg_catalog.pg_roles o ON o.oid = g.grantee
-    WHERE r.relkind IN ('r', 'p') AND r.oid IN (TABLE own) AND o.rolsuper IS NOT TRUE)
+    WHERE r.relkind IN ('r', 'p', 'v') AND o.rolsuper IS NOT TRUE)
 SELECT f.kind::pg_catalog.text AS kind, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,
     a.attname::pg_catalog.text AS column, pg_catalog.min(f.words)::pg_catalog.text AS words
 FROM found f JOIN pg_catalog.pg_class r ON r.oid = f.relation

@@ -17,6 +17,7 @@ mod objects;
 mod one_row;
 mod other_tables;
 mod own_code;
+mod row_users;
 mod safe_form;
 mod stop;
 mod surroundings;

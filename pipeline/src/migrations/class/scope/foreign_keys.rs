@@ -28,6 +28,25 @@ impl Scope<'_> {
         self.foreign_keys.push(key);
     }
 
+    /// Records the foreign keys that a partition has from the partitioned table.
+    pub(in super::super) fn inherit_foreign_keys(
+        &mut self,
+        parent: &ObjectName,
+        child: &ObjectName,
+    ) {
+        let full = self.resolve(parent);
+        let of_run = self.foreign_keys.iter().filter(|one| one.table == full);
+        let of_run = of_run.map(|one| (one.columns.clone(), one.references.clone()));
+        let of_before = self.relation(&full).into_iter();
+        let of_before = of_before.flat_map(|facts| &facts.constraints);
+        let of_before =
+            of_before.filter_map(|one| Some((one.columns.clone(), one.references.clone()?)));
+        let keys: Vec<_> = of_run.chain(of_before).collect();
+        for (columns, references) in keys {
+            self.add_foreign_key(child, columns, &references);
+        }
+    }
+
     /// Returns the tables of before whose rows an `INSERT` locks, since its own reference them. `written` are the
     /// columns that it names; all of them where it names none.
     pub(in super::super) fn referenced_by_rows(
