@@ -1,6 +1,7 @@
 //! Requests to a service's API with a token, within limits, and the errors for their failures.
 
 mod clock;
+mod response;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -9,9 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use reqwest::header::{
-    ACCEPT, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER,
-};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
@@ -19,6 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 pub(crate) use self::clock::ClockReading;
+pub(crate) use self::response::Response;
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
 use crate::refusal::Refusal;
@@ -92,15 +92,6 @@ pub(crate) struct Request<'a> {
     pub(crate) body: Option<Json>,
     /// A file to upload, in the place of the body. It has more time than other requests.
     pub(crate) upload: Option<Bytes>,
-}
-
-/// A response with its whole body.
-pub(crate) struct Response {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    body: Vec<u8>,
-    /// The number of attempts that were made.
-    pub(crate) attempts: u32,
 }
 
 impl Api {
@@ -359,76 +350,11 @@ impl fmt::Debug for Api {
     }
 }
 
-impl Response {
-    /// Forgets the body where it repeats one of these secrets.
-    pub(crate) fn hide(&mut self, secrets: &[&str]) {
-        let text = String::from_utf8_lossy(&self.body);
-        if !self.status.is_success() && secrets.iter().any(|secret| text.contains(secret)) {
-            self.body = Vec::new();
-        }
-    }
-
-    fn is_page(&self) -> bool {
-        let of = self.headers.get(CONTENT_TYPE);
-        let of = of.and_then(|value| value.to_str().ok());
-        of.is_some_and(|text| {
-            text.trim_start()
-                .to_ascii_lowercase()
-                .starts_with("text/html")
-        })
-    }
-
-    /// Returns the message of an error response, where the body is an API's.
-    pub(crate) fn error_message(&self) -> Option<String> {
-        let body: Json = serde_json::from_slice(&self.body).ok()?;
-        let text = body.get("message").or_else(|| body.get("msg"))?;
-        Some(text.as_str()?.to_owned())
-    }
-
-    /// Returns the id of an error response, where the service has such ids.
-    fn error_id(&self) -> Option<String> {
-        let body: Json = serde_json::from_slice(&self.body).ok()?;
-        Some(body.get("id")?.as_str()?.to_owned())
-    }
-
-    /// Returns the time for which the service asks, in seconds or as a date. A date is compared
-    /// with the response's own, where it has one.
-    ///
-    /// A rate limit may be answered with the moment of its end instead, in Unix seconds.
-    pub(crate) fn retry_after(&self) -> Option<Duration> {
-        let text = |name: HeaderName| Some(self.headers.get(name)?.to_str().ok()?.trim());
-        let date = |name| httpdate::parse_http_date(text(name)?).ok();
-        if self.status == StatusCode::TOO_MANY_REQUESTS
-            && let Some(end) = text(RATE_LIMIT_RESET)
-            && !self.headers.contains_key(RETRY_AFTER)
-        {
-            let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(end.parse().ok()?))?;
-            let now = date(DATE).unwrap_or_else(SystemTime::now);
-            return Some(end.duration_since(now).unwrap_or_default());
-        }
-        let value = text(RETRY_AFTER)?;
-        if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Some(value.parse().map_or(Duration::MAX, Duration::from_secs));
-        }
-        let now = date(DATE).unwrap_or_else(SystemTime::now);
-        Some(date(RETRY_AFTER)?.duration_since(now).unwrap_or_default())
-    }
-
-    /// Returns whether the service had too much to do, or failed: it may answer a moment later.
-    pub(crate) fn may_pass(&self) -> bool {
-        self.status == StatusCode::TOO_MANY_REQUESTS
-            || (self.status.is_server_error() && self.status != StatusCode::NOT_IMPLEMENTED)
-    }
-}
-
 /// Returns whether a URL leads to this machine.
 fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|host| host.is_loopback())
 }
-
-/// The moment at which a rate limit ends, by Netlify.
-const RATE_LIMIT_RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 
 /// The longest time that the upload of a file may take.
 const LONGEST_UPLOAD: Duration = Duration::from_secs(600);

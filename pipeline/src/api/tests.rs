@@ -1,5 +1,7 @@
 //! Addresses that may have a token, refusals in words, and the clocks of services.
 
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
 use super::*;
 
 fn api(url: &str) -> Result<Api, Error> {

@@ -16,6 +16,8 @@ mod persistence;
 #[allow(dead_code)]
 mod publishing;
 mod site_search;
+#[cfg(test)]
+mod test_site;
 mod variable;
 
 use std::sync::Arc;

@@ -5,8 +5,7 @@ use stagelink_local::netlify_api::NetlifyApi;
 
 use super::*;
 use crate::api::ApiAccess;
-use crate::artifact::{ArtifactContent, Content, Manifest, SourceCommit};
-use crate::netlify::persistence::Pace;
+use crate::netlify::test_site::{TestSite, make_ready};
 
 /// A site with deploys, one of which is not ready.
 struct Scene {
@@ -18,15 +17,14 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let netlify = NetlifyApi::start(0).await.unwrap();
-        netlify.create_site("shop").unwrap();
-        let token = netlify.token().to_owned();
-        let access = ApiAccess::new(netlify.url(), token.into(), "NETLIFY_AUTH_TOKEN");
-        let mut site = Site::find(&access, "shop", true).await.unwrap();
-        site.pace = Pace::of_tests();
+        let TestSite {
+            netlify,
+            access,
+            site,
+        } = TestSite::new().await;
         // No list is empty, which could be one of another site.
-        make_ready(&site, None).await;
-        make_ready(&site, Some("main")).await;
+        make_ready(&site, "ready", None).await;
+        make_ready(&site, "ready", Some("main")).await;
         let deploy = site.create_deploy("one", None).await.unwrap().id;
         Self {
             netlify,
@@ -72,20 +70,6 @@ impl Scene {
     fn fail(&self, failure: Failure) {
         self.netlify.control().inject(Fault::new(failure));
     }
-}
-
-/// Makes a ready deploy with nothing in it but its record.
-async fn make_ready(site: &Site, branch: Option<&str>) {
-    let manifest = Manifest {
-        commit: SourceCommit::default(),
-        content: Content::default(),
-    };
-    let content = ArtifactContent::of_deployed(&manifest, None);
-    let made = site.create_deploy("ready", branch).await.unwrap();
-    let declared = site.declare(&made.id, &manifest, &[]).await.unwrap();
-    let uploaded = site.upload(&declared, &manifest, &content, &|_| ()).await;
-    uploaded.unwrap();
-    site.wait_until_ready(&made.id, &|_| ()).await.unwrap();
 }
 
 const ODD: [Failure; 8] = [

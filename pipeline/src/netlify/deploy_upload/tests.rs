@@ -10,9 +10,8 @@ use stagelink_local::netlify_api::{DeployState, NetlifyApi, UploadedDeploy};
 use tempfile::TempDir;
 
 use super::*;
-use crate::api::ApiAccess;
 use crate::artifact::{SiteArtifact, SourceCommit, smallest_program};
-use crate::netlify::persistence::Pace;
+use crate::netlify::test_site::TestSite;
 
 /// A site of the stand-in, and a project with one function and a page.
 struct Scene {
@@ -23,12 +22,7 @@ struct Scene {
 
 impl Scene {
     async fn new() -> Self {
-        let netlify = NetlifyApi::start(0).await.unwrap();
-        netlify.create_site("shop").unwrap();
-        let token = netlify.token().to_owned();
-        let access = ApiAccess::new(netlify.url(), token.into(), "NETLIFY_AUTH_TOKEN");
-        let mut site = Site::find(&access, "shop", true).await.unwrap();
-        site.pace = Pace::of_tests();
+        let TestSite { netlify, site, .. } = TestSite::new().await;
         let folder = tempfile::tempdir().unwrap();
         write(
             folder.path(),

@@ -4,33 +4,16 @@ use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::NetlifyApi;
 
 use super::*;
-use crate::api::ApiAccess;
-use crate::artifact::{Manifest, SourceCommit};
-use crate::netlify::persistence::Pace;
+use crate::netlify::test_site::{TestSite, make_ready};
 
 async fn site() -> (NetlifyApi, Site) {
-    let netlify = NetlifyApi::start(0).await.unwrap();
-    netlify.create_site("shop").unwrap();
-    let token = netlify.token().to_owned();
-    let access = ApiAccess::new(netlify.url(), token.into(), "NETLIFY_AUTH_TOKEN");
-    let mut site = Site::find(&access, "shop", true).await.unwrap();
-    site.pace = Pace::of_tests();
+    let TestSite { netlify, site, .. } = TestSite::new().await;
     (netlify, site)
 }
 
 /// Makes a ready deploy in the context of production, with nothing in it but its record.
 async fn ready(site: &Site, title: &str) -> Deploy {
-    let content = crate::artifact::Content::default();
-    let manifest = Manifest {
-        commit: SourceCommit::default(),
-        content,
-    };
-    let artifact = crate::artifact::ArtifactContent::of_deployed(&manifest, None);
-    let made = site.create_deploy(title, None).await.unwrap();
-    let declared = site.declare(&made.id, &manifest, &[]).await.unwrap();
-    let uploaded = site.upload(&declared, &manifest, &artifact, &|_| ()).await;
-    uploaded.unwrap();
-    site.wait_until_ready(&made.id, &|_| ()).await.unwrap()
+    make_ready(site, title, None).await
 }
 
 async fn published(site: &Site) -> Option<String> {
