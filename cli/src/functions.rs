@@ -152,6 +152,8 @@ pub(crate) async fn find_packages(project: &Path) -> anyhow::Result<Vec<String>>
 /// Asks cargo for what it knows of a workspace.
 pub(crate) async fn metadata(mut command: MetadataCommand) -> Result<Metadata, MetadataError> {
     let mut command = Command::from(command.cargo_path(cargo()).cargo_command());
+    // The project may name the compiler that cargo asks.
+    operator_secrets::withhold(command.as_std_mut());
     let output = child_process::output(&mut command).await?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     if !output.status.success() {

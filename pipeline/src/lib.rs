@@ -217,6 +217,7 @@ pub use crate::status::DeployStatus;
 pub use crate::status::Difference;
 pub use crate::status::DifferenceKind;
 pub use crate::status::FunctionCredentials;
+pub use crate::settings_file::is_provider_token;
 pub use crate::status::LambdaFunctionStatus;
 pub use crate::status::LambdaStatus;
 pub use crate::status::LoginStatus;

@@ -9,6 +9,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use cargo_metadata::camino::Utf8PathBuf;
 
+use crate::operator_secrets;
 use crate::target::{Arch, Libc, Target};
 
 /// The compilers and libraries on this machine that build for a target.
@@ -203,7 +204,10 @@ pub(super) fn run_program(
             arguments.join(" ")
         )
     };
-    let output = Command::new(program)
+    let mut command = Command::new(program);
+    // The project may name the toolchain.
+    operator_secrets::withhold(&mut command);
+    let output = command
         .args(arguments)
         .current_dir(folder)
         .output()

@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use self::name::ProjectName;
 use self::sdk::SdkSource;
 use crate::args::{NewCommand, NewOptions, Vcs};
+use crate::operator_secrets;
 use crate::output::print;
 
 /// Makes the project and prints its commands, or adds a function to one.
@@ -117,7 +118,10 @@ fn is_in_repository(folder: &Path) -> bool {
 
 /// Makes a folder a Git repository.
 fn git_init(project: &Path) -> anyhow::Result<()> {
-    let output = Command::new("git")
+    let mut command = Command::new("git");
+    // Its settings may name a program, as an `init.templateDir` or a monitor of files does.
+    operator_secrets::withhold(&mut command);
+    let output = command
         // Git sets these in its hooks, to the repository of the hook.
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")

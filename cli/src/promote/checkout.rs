@@ -142,6 +142,9 @@ impl GitCheckout {
             .await?;
         let work_tree = WorkTree { repository, folder };
         let project = tree.join(prefix);
+        for written in WRITTEN {
+            ensure_within(&tree, &project.join(written))?;
+        }
         let build = Build {
             output: project.join("dist"),
             project: project.clone(),
@@ -198,6 +201,34 @@ fn remove(repository: &Path, tree: &Path) {
     operator_secrets::withhold(&mut command);
     let _ = command.output();
 }
+
+/// Makes sure that a build writes a path of a checked out commit into its tree: a folder on the way may be a link.
+fn ensure_within(tree: &Path, path: &Path) -> Result<(), String> {
+    let there = path
+        .ancestors()
+        .find(|path| path.symlink_metadata().is_ok());
+    let real = there.map(Path::canonicalize).transpose();
+    let is_within = match (real, tree.canonicalize()) {
+        (Ok(Some(real)), Ok(tree)) => real.starts_with(tree),
+        _ => false,
+    };
+    match is_within {
+        true => Ok(()),
+        false => Err(format!(
+            "the commit has a link in the place of {}, by which the build would write elsewhere on this \
+             machine: nothing of it was built",
+            path.strip_prefix(tree).unwrap_or(path).display()
+        )),
+    }
+}
+
+/// The folders of a project that a build writes to.
+const WRITTEN: [&str; 4] = [
+    "target",
+    "dist/functions",
+    "dist/lambda/x86_64",
+    "dist/lambda/arm64",
+];
 
 /// Returns whether a path of a commit leads to a file in the folder to which it is joined. Git takes any name
 /// into the tree of a commit, and `git fetch` does not look at it; a checkout alone refuses it.
@@ -272,6 +303,41 @@ mod tests {
         let commit = commit_of(folder.path(), &["migrations", "a", "V1__a.sql"]);
         let read = checkout.read_migrations(&commit).await.unwrap();
         assert_eq!(read.files().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn commit_whose_output_leads_elsewhere_is_not_built() {
+        let folder = tempfile::tempdir().unwrap();
+        let elsewhere = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "--quiet"], "");
+        let checkout = GitCheckout::new(folder.path().to_owned(), "migrations".into());
+        let target = elsewhere.path().display().to_string();
+        for link in ["dist", "target"] {
+            let blob = git(folder.path(), &["hash-object", "-w", "--stdin"], &target);
+            let entry = format!("120000 blob {blob}\t{link}\n");
+            let tree = git(folder.path(), &["mktree"], &entry);
+            let commit = git(folder.path(), &["commit-tree", &tree, "-m", "m"], "");
+            let error = checkout.build(&commit).await.unwrap_err();
+            assert!(
+                error.contains("has a link in the place of"),
+                "{link}: {error}"
+            );
+        }
+        assert_eq!(elsewhere.path().read_dir().unwrap().count(), 0);
+        let trees = git(folder.path(), &["worktree", "list"], "");
+        assert_eq!(trees.lines().count(), 1, "{trees}");
+    }
+
+    #[test]
+    fn ordinary_output_stays_within_its_tree() {
+        let tree = tempfile::tempdir().unwrap();
+        std::fs::create_dir(tree.path().join("own")).unwrap();
+        std::os::unix::fs::symlink("own", tree.path().join("dist")).unwrap();
+        for path in ["target", "dist/functions", "none/at/all"] {
+            ensure_within(tree.path(), &tree.path().join(path)).unwrap();
+        }
+        std::os::unix::fs::symlink("/nowhere", tree.path().join("target")).unwrap();
+        ensure_within(tree.path(), &tree.path().join("target")).unwrap_err();
     }
 
     #[test]

@@ -16,5 +16,6 @@ pub(crate) use self::folder::{SiteArtifact, publish_folder};
 pub(crate) use self::manifest::{
     Content, FunctionContent, LARGEST_RECORD_BYTES, Manifest, RECORD_FILE, SourceCommit,
 };
+pub(crate) use self::project_files::ensure_written_inside;
 #[cfg(test)]
 pub(crate) use self::test_program::smallest_program;

@@ -78,6 +78,27 @@ pub(super) fn published_files(
     Ok(files)
 }
 
+/// Makes sure that a file which is to be written into the published folder is one of the project's: none of the
+/// folders on its way is a link to elsewhere.
+///
+/// # Errors
+///
+/// [`ErrorKind::Settings`] where it is not, or the project cannot be read.
+pub(crate) fn ensure_written_inside(project: &Path, file: &Path) -> Result<(), Error> {
+    let real_project = project
+        .canonicalize()
+        .map_err(|error| unreadable(project, error))?;
+    // A folder that is not there is made in the one above it; a link that leads nowhere is there.
+    let there = file
+        .ancestors()
+        .find(|path| path.symlink_metadata().is_ok());
+    let there = there.unwrap_or(project);
+    let real = there
+        .canonicalize()
+        .map_err(|error| unreadable(there, error))?;
+    ensure_inside(&real_project, there, &real)
+}
+
 /// Makes sure that a link does not publish a file from elsewhere on this machine.
 fn ensure_inside(project: &Path, named: &Path, real: &Path) -> Result<(), Error> {
     match real.starts_with(project) {

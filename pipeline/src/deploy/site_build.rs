@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use stagelink::Database;
 
-use crate::artifact::{RECORD_FILE, SiteArtifact, SourceCommit, publish_folder};
+use crate::artifact::{
+    RECORD_FILE, SiteArtifact, SourceCommit, ensure_written_inside, publish_folder,
+};
 use crate::error::{Error, ErrorKind};
 use crate::link::ensure_own_stage;
 use crate::migrations::MigrationFolder;
@@ -29,6 +31,7 @@ impl SiteBuild {
     /// cannot be read or written.
     pub fn record(project: &Path, commit: Option<String>) -> Result<Self, Error> {
         let record_file = publish_folder(project)?.join(RECORD_FILE);
+        ensure_written_inside(project, &record_file)?;
         let failed = |error: std::io::Error| {
             let message = format!("could not write {}", record_file.display());
             Error::with_source(ErrorKind::Settings, message, error)

@@ -26,6 +26,7 @@ use crate::no_stage::no_stage;
 use self::document::Document;
 pub use self::drill::{DrillCount, DrillSettings, DrillWrite};
 pub use self::rollback_window::{DEFAULT_ROLLBACK_WINDOW, LEAST_ROLLBACK_WINDOW};
+pub use self::secret_check::is_provider_token;
 pub(crate) use self::secret_check::is_secret_text;
 pub use self::stage::{StageProvider, StageSettings};
 pub use self::tested_path::TestedPath;

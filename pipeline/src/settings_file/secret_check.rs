@@ -19,10 +19,12 @@ const SECRET_KEYS: &[&str] = &[
     "private_key",
 ];
 
-/// Beginnings of tokens: Heroku's, Netlify's, Neon's (and its passwords), Render's, and keys of AWS.
-const TOKEN_PREFIXES: &[&str] = &[
-    "HRKU-", "nfp_", "nfc_", "napi_", "npg_", "rnd_", "AKIA", "ASIA",
-];
+/// Beginnings of tokens of the services that stagelink asks: Heroku's, Netlify's, Neon's (and its passwords),
+/// Render's.
+const PROVIDER_TOKEN_PREFIXES: &[&str] = &["HRKU-", "nfp_", "nfc_", "napi_", "npg_", "rnd_"];
+
+/// Beginnings of keys of AWS.
+const AWS_KEY_PREFIXES: &[&str] = &["AKIA", "ASIA"];
 
 /// Makes sure that no key and no value of the file is a secret's, in tables that stagelink does not
 /// know either.
@@ -84,6 +86,16 @@ fn is_secret_key(key: &str) -> bool {
     SECRET_KEYS.iter().any(|part| key.contains(part))
 }
 
+/// Returns whether a text is a token of a service that stagelink asks, by its beginning.
+pub fn is_provider_token(text: &str) -> bool {
+    begins_with(text.trim(), PROVIDER_TOKEN_PREFIXES)
+}
+
+fn begins_with(text: &str, prefixes: &[&str]) -> bool {
+    let mut prefixes = prefixes.iter();
+    prefixes.any(|prefix| text.starts_with(prefix) && text.len() >= prefix.len() + 12)
+}
+
 /// The schemes of database URLs: one without a user may have the password in its query.
 const DATABASE_SCHEMES: [&str; 2] = ["postgres://", "postgresql://"];
 
@@ -105,9 +117,7 @@ pub(crate) fn is_secret_text(text: &str) -> bool {
         .iter()
         .any(|scheme| joined.contains(scheme));
     let has_password = joined.contains("password=") || joined.contains("passwd=");
-    let is_token = TOKEN_PREFIXES
-        .iter()
-        .any(|prefix| text.starts_with(prefix) && text.len() >= prefix.len() + 12);
+    let is_token = is_provider_token(text) || begins_with(text, AWS_KEY_PREFIXES);
     has_user
         || is_login
         || is_of_database
