@@ -97,7 +97,8 @@ async fn variables_of(
     let stage = stage
         .map(|name| name.trim().parse::<Stage>())
         .transpose()
-        .context("could not use STAGELINK_STAGE")?;
+        .context("could not use STAGELINK_STAGE")
+        .map_err(of_usage)?;
     let mut url_variable = None;
     // A function reports that no stage is named.
     if let (Some(stage), Some(file)) = (stage, file) {
@@ -145,7 +146,7 @@ fn add_settings(
         ));
         return Ok(None);
     }
-    let settings = file.stage(stage)?;
+    let settings = file.stage(stage).map_err(of_usage)?;
     let Some(provider) = settings.provider() else {
         // The environment may say it, but a developer's own database is not the stage's.
         let mut located = LOCATIONS.iter().flat_map(|(_, names)| *names);

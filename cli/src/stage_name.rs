@@ -20,7 +20,11 @@ pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<S
     let text = text.trim();
     let unknown = match file {
         Some(file) => match file.find_stage(text) {
-            Ok(stage) => return Ok(stage),
+            Ok(stage) if is_known(stage, file) => return Ok(stage),
+            Ok(stage) => match file.stage(stage) {
+                Ok(_) => return Ok(stage),
+                Err(error) => return Err(of_usage(error)),
+            },
             Err(error) => error.to_string(),
         },
         None => match text.parse::<Stage>() {
@@ -35,6 +39,17 @@ pub(crate) fn parse(text: &str, file: Option<&SettingsFile>) -> anyhow::Result<S
             (None, None) => anyhow!(unknown),
         },
     ))
+}
+
+/// Returns whether a project may have a stage: one that its file names, a preview, and any where the file names
+/// none or the environment says where the database is.
+fn is_known(stage: Stage, file: &SettingsFile) -> bool {
+    let of_environment = std::env::var_os("STAGELINK_PROVIDER").is_some();
+    let stages = file.stages();
+    stages.is_empty()
+        || stages.contains_key(&stage)
+        || stage.kind() == StageKind::Review
+        || of_environment
 }
 
 /// Returns the names of the stages that a project has, for an error: `staging, qa or production`.
@@ -148,6 +163,24 @@ mod tests {
         }
         assert_eq!(listed(file.as_ref()), "staging, qa or production");
         assert_eq!(listed(None), "review, development, staging or production");
+    }
+
+    #[test]
+    fn stage_that_the_file_does_not_have_is_an_error_of_usage_with_those_that_it_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "heroku.pipeline = \"shop\"\n[stages.staging]\n[stages.production]\n";
+        std::fs::write(folder.path().join("stagelink.toml"), text).unwrap();
+        let file = SettingsFile::load(folder.path()).unwrap();
+        for typed in ["nope", "development", "staging/qa"] {
+            let error = parse(typed, file.as_ref()).unwrap_err();
+            assert_eq!(crate::usage_error::exit_code(&error, 1), 2, "{typed}");
+            let text = error.to_string();
+            let part = format!("has no stage {typed:?}: it has staging and production; ");
+            assert!(text.contains(&part), "{text}");
+        }
+        for typed in ["staging", "review", "review/pr"] {
+            assert!(parse(typed, file.as_ref()).is_ok(), "{typed}");
+        }
     }
 
     #[test]

@@ -244,6 +244,11 @@ async fn wrong_arguments_have_the_exit_code_of_the_parser_in_each_command() {
         (&["migrate", "new", "x", "--project", "nosuch"], 2),
         (&["migrate", "widen-history", "bogus"], 2),
         (&["psql", "bogus"], 2),
+        (&["history", "bogus"], 2),
+        (&["rollback", "bogus"], 2),
+        (&["promote", "--from", "bogus"], 2),
+        (&["promote", "--to", "bogus"], 2),
+        (&["needs", "--stage", "bogus"], 2),
         (&["env", "bogus"], 2),
         (&["status", "--stage", "bogus"], 2),
         // Each command takes the stage in both ways, and one of them at a time.
