@@ -190,6 +190,9 @@ pub enum Command {
     /// Before it publishes that deploy, the command checks that the schema still fits its code, and
     /// that it answers at its own address with the stage's database. Publishing is one atomic
     /// change. Migrations stay applied.
+    ///
+    /// The previous deploy is the one that the current one replaced. So a second rollback undoes the
+    /// first one, as on Heroku; --to goes further back.
     Rollback(RollbackOptions),
     /// Shows the migrations that built functions need, and whether a stage's database can run them.
     ///

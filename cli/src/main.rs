@@ -59,7 +59,7 @@ async fn main() -> ExitCode {
             command: Some(MigrateCommand::Drift(options)),
             ..
         }) => return exit_code(migrate::drift::run(&options).await, 2),
-        Command::Migrate(options) => migrate::run(options).await,
+        Command::Migrate(options) => return exit_code(migrate::run(options).await, 1),
         Command::New(options) => new::run(&options).await,
         Command::Promote(options) => return exit_code(promote::run(options).await, 1),
         Command::Rollback(options) => return exit_code(rollback::run(options).await, 1),

@@ -2,11 +2,13 @@
 
 use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
+use stagelink_pipeline::StageAfterStop;
+use tokio::sync::oneshot;
 
 use crate::output::{error_width, print_beside, print_json, print_wrapped};
 use crate::wrap::wrapped;
@@ -24,19 +26,40 @@ pub(crate) struct PlannedChange<'a> {
     pub(crate) is_confirmed: bool,
 }
 
-/// A note of whether a command has begun to change something. Clones are the same note.
+/// A note of whether a command has begun to change something, and of the stage that it changes. Clones are
+/// the same note.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Begun(Arc<AtomicBool>);
+pub(crate) struct Begun(Arc<Note>);
+
+#[derive(Debug, Default)]
+struct Note {
+    has_begun: AtomicBool,
+    stage: Mutex<Option<StageAfterStop>>,
+}
 
 impl Begun {
     /// Notes that the change begins now.
     pub(crate) fn begin(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.0.has_begun.store(true, Ordering::Relaxed);
     }
 
     /// Returns whether it has begun.
     pub(crate) fn has_begun(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.0.has_begun.load(Ordering::Relaxed)
+    }
+
+    /// Notes the stage that the command changes, which is looked at where the command is stopped.
+    pub(crate) fn set_stage(&self, stage: StageAfterStop) {
+        *self.stage_slot() = Some(stage);
+    }
+
+    /// Returns the stage that the command changes, once it is known.
+    pub(crate) fn stage(&self) -> Option<StageAfterStop> {
+        self.stage_slot().clone()
+    }
+
+    fn stage_slot(&self) -> MutexGuard<'_, Option<StageAfterStop>> {
+        self.0.stage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -66,8 +89,8 @@ impl PlannedChange<'_> {
     /// # Errors
     ///
     /// When the operator does not want it, or cannot be asked.
-    pub(crate) fn confirm(self, question: &str, unasked: &'static str) -> anyhow::Result<()> {
-        confirm(self.is_confirmed, question, unasked)?;
+    pub(crate) async fn confirm(self, question: &str, unasked: &'static str) -> anyhow::Result<()> {
+        confirm(self.is_confirmed, question, unasked).await?;
         self.begun.begin();
         Ok(())
     }
@@ -97,7 +120,7 @@ impl PlannedChange<'_> {
 /// # Errors
 ///
 /// When the operator does not want it, or cannot be asked.
-pub(crate) fn confirm(
+pub(crate) async fn confirm(
     is_confirmed: bool,
     question: &str,
     unasked: &'static str,
@@ -108,23 +131,29 @@ pub(crate) fn confirm(
     if !std::io::stdin().is_terminal() {
         bail!(unasked);
     }
-    match asked(question)? {
+    match asked(question).await? {
         true => Ok(()),
         false => bail!("nothing was changed"),
     }
 }
 
-/// Asks a question on standard error, and returns whether the answer is yes.
+/// Asks a question on standard error, and returns whether the answer is yes. A signal may stop the command while
+/// it waits: the thread that reads ends with the process.
 ///
 /// # Errors
 ///
 /// When it cannot be asked.
-pub(crate) fn asked(question: &str) -> anyhow::Result<bool> {
+pub(crate) async fn asked(question: &str) -> anyhow::Result<bool> {
     let question = wrapped(&format!("{question} [y/N]"), error_width());
     write!(std::io::stderr(), "{question} ").context("could not ask")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
+    let (sender, answer) = oneshot::channel();
+    std::thread::spawn(move || {
+        let mut answer = String::new();
+        let read = std::io::stdin().read_line(&mut answer).map(|_| answer);
+        // The command may have been stopped.
+        let _ = sender.send(read);
+    });
+    let answer = answer.await.context("could not read the answer")?;
+    let answer = answer.context("could not read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

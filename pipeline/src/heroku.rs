@@ -2,6 +2,7 @@
 //! of their databases.
 
 mod plan;
+mod releases;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue, RANGE};
@@ -10,6 +11,8 @@ use stagelink::{Stage, StageKind};
 
 use crate::api::{Api, ApiAccess, ClockReading, Request, Service};
 use crate::error::{Error, ErrorKind};
+
+pub(crate) use self::releases::UrlChange;
 
 /// A client of Heroku's Platform API with one token.
 #[derive(Debug)]

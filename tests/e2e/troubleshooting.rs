@@ -171,6 +171,7 @@ fn promote_and_rollback_have_a_heading_for_each_refusal() {
         "source",
         "start",
         "take_back",
+        "unfinished_change",
     ];
     let own = own.map(|name| format!("pipeline/src/promotion/{name}.rs"));
     let own = own.iter().map(String::as_str);

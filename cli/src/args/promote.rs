@@ -97,7 +97,8 @@ pub struct RollbackOptions {
     )]
     pub stage: String,
 
-    /// Deploy to publish, by its id in `stagelink history` [default: the previous one]
+    /// Deploy to publish, by its id in `stagelink history` [default: the one that the current one
+    /// replaced; a second rollback therefore undoes the first]
     #[arg(long, value_name = "DEPLOY")]
     pub to: Option<String>,
 

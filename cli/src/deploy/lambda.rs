@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::anyhow;
 use stagelink::StageKind;
-use stagelink_pipeline::{LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, SettingsFile};
+use stagelink_pipeline::{
+    LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, SettingsFile, StageAfterStop,
+};
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
@@ -35,10 +37,13 @@ pub(super) async fn deploy(
         let stage = stage_name::parse(&options.stage, file.as_ref()).map_err(of_usage)?;
         let access = lambda::access(&options.local)?;
         let stage = lambda::stage(stage, file.as_ref(), &options.local).await?;
+        begun.set_stage(StageAfterStop::on_lambda(access.clone(), stage.clone()));
         return lambda::abort(&access, &stage, options.json).await;
     }
     let request = request(options, project, file.as_ref()).await?;
     let stage = request.stage.stage;
+    let (access, of_lambda) = (request.access.clone(), request.stage.clone());
+    begun.set_stage(StageAfterStop::on_lambda(access, of_lambda));
     let plan = look(LambdaDeployPlan::make(&request), |plan| {
         &plan.summary().artifact
     })
@@ -53,10 +58,12 @@ pub(super) async fn deploy(
     if !change.show_plan(&summary, lambda::plan(summary))? {
         return Ok(());
     }
-    change.confirm(
-        &format!("Deploy this to stage {stage}?"),
-        "nothing was deployed: add --yes to deploy it without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Deploy this to stage {stage}?"),
+            "nothing was deployed: add --yes to deploy it without a question, or --plan",
+        )
+        .await?;
     let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the project was deployed")
 }

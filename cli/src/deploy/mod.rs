@@ -11,7 +11,9 @@ use std::process::ExitCode;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::Context as _;
-use stagelink_pipeline::{DeployProgress, DeployTarget, abort_deploy};
+use stagelink_pipeline::{
+    DeployContext, DeployProgress, DeployRequest, DeployTarget, StageAfterStop, abort_deploy,
+};
 
 use self::commit::Commit;
 use crate::abort::abort;
@@ -23,7 +25,7 @@ use crate::output::note;
 use crate::planned_change::{Begun, PlannedChange};
 use crate::progress::Step;
 use crate::project;
-use crate::stoppable;
+use crate::stoppable::Stoppable;
 
 /// Builds a project and deploys it to a stage: shows the plan, asks, applies the migrations that come
 /// first, and makes the deploy. A signal that asks the command to end ends what it has started, too; the
@@ -33,10 +35,10 @@ use crate::stoppable;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("deploy", options.json, async |begun| {
-        deploy(&options, begun).await
-    })
-    .await
+    let command = Stoppable::new("deploy", options.json);
+    command
+        .run(async |begun| deploy(&options, begun).await)
+        .await
 }
 
 async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
@@ -45,13 +47,13 @@ async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
         return lambda::deploy(options, begun, &project).await;
     }
     let commit = Commit::of(&project).await;
+    let request = request::from_options(options, &project, commit).await?;
+    begun.set_stage(after_stop(&request));
     if options.abort {
         begun.begin();
-        let request = request::from_options(options, &project, commit).await?;
         let what = ("deploy to", request.stage);
         return abort(what, options.json, abort_deploy(&request)).await;
     }
-    let request = request::from_options(options, &project, commit).await?;
     // Before the build, which takes minutes.
     let step = Step::begin("look");
     let target = DeployTarget::find(request).await?;
@@ -78,10 +80,12 @@ async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
         return Ok(());
     }
     plan.ensure_admitted()?;
-    change.confirm(
-        &format!("Deploy this to stage {}?", summary.stage),
-        "nothing was deployed: add --yes to deploy it without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Deploy this to stage {}?", summary.stage),
+            "nothing was deployed: add --yes to deploy it without a question, or --plan",
+        )
+        .await?;
     let deployed = plan.run(&listener()).await?;
     change.show_result(
         &report::json(&plan, Some(&deployed)),
@@ -93,6 +97,16 @@ async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
 /// `stagelink dev` has built the same functions, and its build is of no use here.
 const LOCAL_BUILD: &str = "  ! the functions are built anew, for release, as they are for Netlify: the first such build takes \
      minutes, apart from those of `stagelink dev`";
+
+/// Returns the stage of a deploy, to be looked at where it is stopped.
+fn after_stop(request: &DeployRequest) -> StageAfterStop {
+    let site = (request.access.clone(), request.site.clone());
+    let branch = match &request.context {
+        DeployContext::Branch(branch) => Some(branch.clone()),
+        _ => None,
+    };
+    StageAfterStop::on_netlify(site, branch, request.database.clone())
+}
 
 /// Returns the folder of the project that a folder is in.
 fn open(folder: &Path) -> anyhow::Result<PathBuf> {

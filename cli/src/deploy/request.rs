@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use stagelink::{Database, Settings};
-use stagelink_pipeline::{DeployPhase, DeployRequest, MigrationOptions};
+use stagelink_pipeline::{DeployPhase, DeployRequest, HerokuDatabase, MigrationOptions};
 
 use super::commit::Commit;
 use crate::args::DeployOptions;
@@ -37,9 +37,11 @@ pub(super) async fn from_options(
     let site = site_access(&options.local, options.site.as_deref(), file)?;
     let settings = settings_of(&[], Some(&options.stage), &options.local).await?;
     let settings = settings.map(Settings::with_app_names);
+    let heroku = settings.as_ref().ok().and_then(HerokuDatabase::of);
     let database = Database::new(settings.map(Settings::without_pooler));
     let folder = project.to_owned();
     let mut request = DeployRequest::new(stage, context, folder, site, database);
+    request.heroku = heroku;
     request.migrations = project::migrations(project, file)?;
     request.options = limits(options)?;
     let phase = DeployPhase::Before;

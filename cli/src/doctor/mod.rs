@@ -10,7 +10,8 @@ use anyhow::{Context as _, bail};
 use console::Term;
 use stagelink::{Stage, StageKind};
 use stagelink_pipeline::{
-    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, StageSettings, examine,
+    DeployContext, DoctorReport, DoctorRequest, Level, SettingsFile, SiteSource, StageSettings,
+    examine,
 };
 
 use crate::args::DoctorOptions;
@@ -87,6 +88,12 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
         file.as_ref(),
         &environment,
     ));
+    if let Some(clouds) = local_clouds::clouds(&options.local)? {
+        request = request.with_running_site(SiteSource::Site {
+            access: clouds.netlify_access(),
+            site: clouds.site,
+        });
+    }
     for (stage, variable) in by_stage("--token-for", &options.tokens, file.as_ref())? {
         let token = environment.token(&variable, stage)?;
         request = request.with_token(stage, &variable, token);

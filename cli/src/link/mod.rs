@@ -93,7 +93,7 @@ async fn link(options: &LinkOptions, has_printed: &mut bool) -> anyhow::Result<(
             }),
         };
     }
-    confirm(&mut plan, options.yes || options.local.local.is_some())?;
+    confirm(&mut plan, options.yes || options.local.local.is_some()).await?;
     if !plan.changes().is_empty() {
         apply(&plan, &site).await?;
     }
@@ -163,7 +163,7 @@ fn ensure_no_leak_stays(plan: &LinkPlan) -> anyhow::Result<()> {
 }
 
 /// Makes sure that the operator wants the plan, whose values may lead to another stage.
-fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
+async fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
     if plan.changes().is_empty() || is_confirmed {
         return Ok(plan.ensure_no_leak()?);
     }
@@ -183,7 +183,7 @@ fn confirm(plan: &mut LinkPlan, is_confirmed: bool) -> anyhow::Result<()> {
         "Set these variables of the site {}{removals}?",
         one_line(&plan.site)
     );
-    if !asked(&question)? {
+    if !asked(&question).await? {
         bail!("nothing was set");
     }
     plan.confirm_removals();

@@ -42,7 +42,8 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
             &format!("Take the schema of stage {stage} as it is for what its migrations made?"),
             "nothing was accepted: add --yes to accept the schema without a question; without \
              --accept the differences are shown",
-        )?;
+        )
+        .await?;
         accept_drift(&database).await?;
         return report(options, &stage, "its migrations", &Vec::new(), "accepted");
     }

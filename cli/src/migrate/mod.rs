@@ -9,6 +9,7 @@ mod report;
 mod widen;
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -25,36 +26,57 @@ use crate::failure::print_failure;
 use crate::migration_rules::enforcement;
 use crate::operator;
 use crate::output::{note, print, print_beside, print_json, print_wrapped, terminal_width};
-use crate::planned_change::confirm;
+use crate::planned_change::{Begun, confirm};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_database::settings_of;
+use crate::stoppable::Stoppable;
 use crate::usage_error::of_usage;
 
-/// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it.
+/// Applies a project's migrations to a stage's database: shows the plan, asks, and applies it. A signal that
+/// asks the command to end ends its session; the exit code is then 128 and the signal's number.
 ///
 /// # Errors
 ///
 /// The error of the first step that fails. Nothing is applied before the plan was shown.
-pub async fn run(options: MigrateOptions) -> anyhow::Result<()> {
+pub async fn run(options: MigrateOptions) -> anyhow::Result<ExitCode> {
     match &options.command {
-        Some(MigrateCommand::New(options)) => return new::run(options),
-        Some(MigrateCommand::WidenHistory(options)) => return widen::run(options).await,
-        Some(MigrateCommand::Drift(options)) => return drift::run(options).await.map(|_| ()),
-        None => {}
+        Some(MigrateCommand::New(options)) => new::run(options)?,
+        Some(MigrateCommand::WidenHistory(options)) => widen::run(options).await?,
+        Some(MigrateCommand::Drift(options)) => return drift::run(options).await,
+        None => return run_stoppable(&options).await,
     }
-    let mut progress = RunProgress::default();
-    let result = migrate(&options, &mut progress).await;
-    if let Err(error) = &result
-        && options.json
-    {
-        print_failure(&report::error_with_progress(error, progress));
-    }
-    result
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn run_stoppable(options: &MigrateOptions) -> anyhow::Result<ExitCode> {
+    let command = Stoppable {
+        name: "run of migrations",
+        way_on: "the files that it has applied stay, the server ends a statement that ran within seconds, and \
+                 the same command goes on",
+        // Its JSON has the progress, too.
+        is_json: false,
+    };
+    command
+        .run(async |begun| {
+            let mut progress = RunProgress::default();
+            let result = migrate(options, &mut progress, begun).await;
+            if let Err(error) = &result
+                && options.json
+            {
+                print_failure(&report::error_with_progress(error, progress));
+            }
+            result
+        })
+        .await
 }
 
 /// Applies the migrations, and keeps in `progress` what an error is shown with.
-async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow::Result<()> {
+async fn migrate(
+    options: &MigrateOptions,
+    progress: &mut RunProgress,
+    begun: &Begun,
+) -> anyhow::Result<()> {
     let folder = folder(&options.local.project, options.migrations.as_deref())?;
     let folder = MigrationFolder::read(&folder)?;
     let mut limits = limits(options)?;
@@ -109,7 +131,9 @@ async fn migrate(options: &MigrateOptions, progress: &mut RunProgress) -> anyhow
             options.yes || options.local.local.is_some(),
             &question(&plan),
             "nothing was applied: add --yes to apply it without a question, or --plan",
-        )?;
+        )
+        .await?;
+        begun.begin();
         // A deploy may have come between the plan and the answer.
         limits.running_code = code::running_on(&database, &folder, options).await?;
         let step = Step::begin_long("migrations");

@@ -43,7 +43,8 @@ async fn widen(options: &WidenHistoryOptions) -> anyhow::Result<()> {
              feature int8-versions."
         ),
         "nothing was widened: add --yes to widen it without a question",
-    )?;
+    )
+    .await?;
     let step = Step::begin("history");
     let listener = super::listener(&step);
     let limits = MigrationOptions::default();

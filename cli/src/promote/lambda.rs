@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest};
+use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest, StageAfterStop};
 
 use super::checkout::git_checkout;
 use super::ensure_artifact;
@@ -24,6 +24,8 @@ use crate::usage_error::of_usage;
 pub(super) async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> {
     let request = request(options).await?;
     let to = request.to.stage;
+    let (access, target) = (request.access.clone(), request.to.clone());
+    begun.set_stage(StageAfterStop::on_lambda(access, target));
     if options.abort {
         begun.begin();
         return lambda::abort(&request.access, &request.to, options.json).await;
@@ -49,10 +51,12 @@ pub(super) async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::
              change of variables"
         );
     }
-    change.confirm(
-        &format!("Promote to {to}?"),
-        "nothing was changed: add --yes to promote without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Promote to {to}?"),
+            "nothing was changed: add --yes to promote without a question, or --plan",
+        )
+        .await?;
     let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the promotion is done")
 }

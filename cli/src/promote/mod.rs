@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    DeployContext, MigrationOptions, PromotionPlan, PromotionRequest, abort_promotion,
+    DeployContext, MigrationOptions, PromotionPlan, PromotionRequest, StageAfterStop,
+    abort_promotion,
 };
 
 pub(crate) use self::progress::{look, shown};
@@ -28,7 +29,7 @@ use crate::site_access::site_access;
 use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
 use crate::stage_name;
-use crate::stoppable;
+use crate::stoppable::Stoppable;
 use crate::usage_error::of_usage;
 
 /// Promotes: shows the plan, asks, and runs it. A signal that asks the command to end ends what it has
@@ -38,10 +39,10 @@ use crate::usage_error::of_usage;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: PromoteOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("promotion", options.json, async |begun| {
-        promote(&options, begun).await
-    })
-    .await
+    let command = Stoppable::new("promotion", options.json);
+    command
+        .run(async |begun| promote(&options, begun).await)
+        .await
 }
 
 async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> {
@@ -50,6 +51,9 @@ async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> 
     }
     let request = request(options).await?;
     let to = request.to;
+    let site = (request.access.clone(), request.site.clone());
+    let database = request.database.clone();
+    begun.set_stage(StageAfterStop::on_netlify(site, None, database));
     if options.abort {
         begun.begin();
         return abort(
@@ -80,10 +84,12 @@ async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> 
              change of variables"
         );
     }
-    change.confirm(
-        &format!("Promote to {to}?"),
-        "nothing was changed: add --yes to promote without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Promote to {to}?"),
+            "nothing was changed: add --yes to promote without a question, or --plan",
+        )
+        .await?;
     let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(
         &report,

@@ -109,7 +109,7 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             "Open psql on {database} of stage {} and let it write?",
             info.stage
         );
-        if !asked(&question)? {
+        if !asked(&question).await? {
             bail!("psql was not opened");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest};
+use stagelink_pipeline::{LambdaRollbackPlan, LambdaRollbackRequest, StageAfterStop};
 
 use crate::args::RollbackOptions;
 use crate::lambda;
@@ -20,6 +20,8 @@ use crate::stage_name;
 pub(super) async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<()> {
     let request = request(options).await?;
     let stage = request.stage.stage;
+    let (access, of_lambda) = (request.access.clone(), request.stage.clone());
+    begun.set_stage(StageAfterStop::on_lambda(access, of_lambda));
     if options.abort {
         begun.begin();
         return lambda::abort(&request.access, &request.stage, options.json).await;
@@ -38,10 +40,12 @@ pub(super) async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyho
     if !change.show_plan(&summary, lambda::rollback_plan(summary))? {
         return Ok(());
     }
-    change.confirm(
-        &format!("Take {stage} back?"),
-        "nothing was changed: add --yes to go back without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Take {stage} back?"),
+            "nothing was changed: add --yes to go back without a question, or --plan",
+        )
+        .await?;
     let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(&report, lambda::report(&report), "the stage was taken back")
 }

@@ -6,9 +6,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::bail;
-use stagelink::StageKind;
+use stagelink::{StageKind, one_line};
 use stagelink_pipeline::{
-    RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary, abort_rollback,
+    RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary, StageAfterStop, abort_rollback,
 };
 
 use crate::abort::abort;
@@ -20,7 +20,7 @@ use crate::project;
 use crate::promote::{database, short, shown};
 use crate::site_access::site_access;
 use crate::stage_name;
-use crate::stoppable;
+use crate::stoppable::Stoppable;
 use crate::table::Table;
 
 /// Goes back: tests the deploy, shows the plan, asks, and publishes it. A signal that asks the command to
@@ -30,10 +30,10 @@ use crate::table::Table;
 ///
 /// The error of the first step that fails. Nothing is changed before the plan was shown.
 pub async fn run(options: RollbackOptions) -> anyhow::Result<ExitCode> {
-    stoppable::run("rollback", options.json, async |begun| {
-        roll_back(&options, begun).await
-    })
-    .await
+    let command = Stoppable::new("rollback", options.json);
+    command
+        .run(async |begun| roll_back(&options, begun).await)
+        .await
 }
 
 async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<()> {
@@ -42,6 +42,9 @@ async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<(
     }
     let request = request(options).await?;
     let stage = request.stage;
+    let site = (request.access.clone(), request.site.clone());
+    let database = request.database.clone();
+    begun.set_stage(StageAfterStop::on_netlify(site, None, database));
     if options.abort {
         begun.begin();
         return abort(
@@ -62,10 +65,12 @@ async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<(
     if !change.show_plan(&summary, plan_text(summary))? {
         return Ok(());
     }
-    change.confirm(
-        &format!("Take {stage} back?"),
-        "nothing was changed: add --yes to go back without a question, or --plan",
-    )?;
+    change
+        .confirm(
+            &format!("Take {stage} back?"),
+            "nothing was changed: add --yes to go back without a question, or --plan",
+        )
+        .await?;
     let report = shown(async |listener| plan.run(&request, listener).await).await?;
     change.show_result(
         &report,
@@ -126,7 +131,11 @@ pub(crate) fn plan_text(plan: &RollbackSummary) -> String {
     ] {
         table.add_row([name, value]);
     }
-    table.to_string()
+    let mut text = table.to_string();
+    for note in &plan.notes {
+        text.push_str(&format!("\n  ! {}", one_line(note)));
+    }
+    text
 }
 
 fn report_text(report: &RollbackReport, stage: &str) -> String {

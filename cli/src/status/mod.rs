@@ -6,6 +6,7 @@ mod running_text;
 mod stage_text;
 mod table;
 mod time;
+mod unfinished_text;
 
 use std::process::ExitCode;
 

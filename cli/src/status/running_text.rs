@@ -76,10 +76,14 @@ fn add_faults(cell: &mut Cell, name: &str, answer: &RunningAnswer, stage: &str) 
             true => Mark::Attention,
             false => Mark::Bad,
         };
-        let kind = &answer.database;
+        let kind = answer.database.as_str();
+        let way = match kind {
+            "database-refused" => format!("`stagelink link`, then `stagelink deploy {stage}`"),
+            _ => "see its log".to_owned(),
+        };
         cell.line(
             mark,
-            format_args!("{name} cannot use its database ({kind}): see its log"),
+            format_args!("{name} cannot use its database ({kind}): {way}"),
         );
     }
 }

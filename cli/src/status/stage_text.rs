@@ -10,6 +10,7 @@ use stagelink_pipeline::{
 use super::cell::{Cell, Mark, listed};
 use super::running_text;
 use super::time::with_age;
+use super::unfinished_text;
 use crate::called_as::as_called;
 
 /// The names of the rows.
@@ -34,7 +35,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
         if stage.local_url.is_some() {
             code.plain("and on the local Netlify:");
         }
-        add_deploy(&mut code, deploy, now);
+        add_deploy(&mut code, deploy, stage, now);
         running_text::add(&mut code, &stage.running, &stage.stage);
     }
     match &stage.lambda {
@@ -47,6 +48,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
         }
         Lookup::Absent { .. } => {}
     }
+    unfinished_text::add(&mut code, stage, now);
     [
         code,
         database(stage),
@@ -55,7 +57,7 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
     ]
 }
 
-fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
+fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, stage: &StageStatus, now: Timestamp) {
     let commit = deploy.commit.as_deref().map(short);
     match (commit, &deploy.branch) {
         (Some(commit), Some(branch)) => cell.plain(format_args!("{commit} of {branch}")),
@@ -84,7 +86,14 @@ fn add_deploy(cell: &mut Cell, deploy: &DeployStatus, now: Timestamp) {
         cell.line(Mark::Attention, "untested: it has not passed its test");
     }
     if deploy.is_locked {
-        cell.line(Mark::Attention, "locked: newer deploys are not published");
+        let is_of_change = stage.unfinished.value().is_some_and(|of| of.has_locked);
+        cell.line(
+            Mark::Attention,
+            match is_of_change {
+                true => "locked meanwhile: newer deploys are not published",
+                false => "locked: newer deploys are not published",
+            },
+        );
     }
 }
 

@@ -16,7 +16,7 @@ use crate::aws::access::AwsAccess;
 use crate::aws::redaction::Redaction;
 use crate::aws::refusal::{Failure, Reason};
 use crate::error::{Error, ErrorKind};
-use crate::fence::{Fence, FenceSlot};
+use crate::fence::{Attempt, Fence, FenceSlot};
 
 /// The command `aws` with a region.
 #[derive(Clone, Debug)]
@@ -110,12 +110,12 @@ impl AwsCommand {
         self.fence.set(fence);
     }
 
-    /// Makes sure that this process may make a call.
-    async fn ensure_may_make(&self, call: &Call) -> Result<(), Failure> {
+    /// Makes sure that this process may make a call, and begins the attempt.
+    async fn begin_attempt(&self, call: &Call) -> Result<Attempt, Failure> {
         if !call.is_change() {
-            return Ok(());
+            return Ok(Attempt::unfenced());
         }
-        self.fence.ensure().await.map_err(|error| Failure {
+        self.fence.begin_attempt().await.map_err(|error| Failure {
             reason: Reason::Other,
             error,
         })
@@ -176,8 +176,11 @@ impl AwsCommand {
     async fn answer(&self, call: &Call) -> Result<Vec<u8>, Failure> {
         let mut attempts = Attempts::new();
         loop {
-            self.ensure_may_make(call).await?;
-            let failure = match self.run(call).await {
+            let attempt = self.begin_attempt(call).await?;
+            let made = self.run(call).await;
+            let is_silent = |failure: &Failure| failure.error.kind() == ErrorKind::Unavailable;
+            attempt.end(!made.as_ref().is_err_and(is_silent));
+            let failure = match made {
                 Err(failure) if failure.reason == Reason::Overloaded => failure,
                 outcome => return outcome,
             };

@@ -26,6 +26,9 @@ pub(super) struct DeployState {
     /// The migrations that were applied: number, and name as `V1__name`.
     #[serde(default)]
     pub(super) applied: Vec<(i64, String)>,
+    /// The name of the step that has begun last.
+    #[serde(default)]
+    pub(super) step: Option<String>,
     /// The key of the deploy's self-checks. A deploy that was declared keeps it.
     key: String,
 }
@@ -47,6 +50,7 @@ impl DeployState {
             deploy: None,
             record: None,
             applied: Vec::new(),
+            step: None,
             key: key.to_text().expose_secret().to_owned(),
         })
     }

@@ -10,6 +10,7 @@ mod request;
 mod run;
 mod site_build;
 mod stage_variable;
+mod stale_credentials;
 
 pub use self::abort::abort;
 pub use self::event::DeployProgress;
@@ -18,3 +19,4 @@ pub use self::plan::{DeployPlan, DeployTarget};
 pub use self::report::{DeployReport, DeploySummary};
 pub use self::request::DeployRequest;
 pub use self::site_build::SiteBuild;
+pub use self::stale_credentials::HerokuDatabase;

@@ -4,15 +4,18 @@
 use stagelink::{DatabaseInfo, StageKind};
 
 use crate::artifact::{SiteArtifact, SourceCommit};
+use crate::deploy::leftover::COMMAND;
 use crate::deploy::report::DeploySummary;
 use crate::deploy::request::DeployRequest;
 use crate::deploy::stage_variable::ensure_stage;
+use crate::deploy::stale_credentials::ensure_fresh;
 use crate::error::{Error, ErrorKind};
 use crate::link::ensure_own_stage;
 use crate::migrations::class::Class;
 use crate::migrations::{MigrationFolder, MigrationPlan};
 use crate::needs::{GateVerdict, MigrationList, RecordedMigration, gate_site};
 use crate::netlify::{Deploy, DeployContext, Site};
+use crate::promotion::ensure_none_is_interrupted;
 
 /// The plan of a deploy. It was made without a change to the site or the database.
 #[derive(Debug)]
@@ -49,7 +52,7 @@ impl DeployTarget {
         let branch = branch_of(&request)?;
         let mut site = Site::find(&request.access, &request.site, true).await?;
         site.set_ready_limit(request.ready_limit);
-        ensure_stage(&site, &request.context, stage).await?;
+        let variables = ensure_stage(&site, &request.context, stage).await?;
         let previous = match branch {
             // It is of interest alone: no failure of this look-up stops a deploy.
             Some(branch) => site.newest_deploy(branch).await.unwrap_or_default(),
@@ -61,6 +64,9 @@ impl DeployTarget {
             Error::with_source(ErrorKind::Database, message, error)
         })?;
         ensure_own_stage(&found)?;
+        ensure_none_is_interrupted(database, COMMAND).await?;
+        let place = (stage, &request.context);
+        ensure_fresh(&site, &variables, place, request.heroku.as_ref()).await?;
         Ok(Self {
             request,
             site,

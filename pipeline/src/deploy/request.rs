@@ -6,6 +6,7 @@ use std::time::Duration;
 use stagelink::{Database, Stage};
 
 use crate::api::ApiAccess;
+use crate::deploy::stale_credentials::HerokuDatabase;
 use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::netlify::{DeployContext, READY_LIMIT};
 
@@ -25,6 +26,9 @@ pub struct DeployRequest {
     pub site: String,
     /// The stage's database itself, without a pooler.
     pub database: Database,
+    /// The way to that database at Heroku, where it is there: the deploy looks whether the functions' own
+    /// credentials are older than its URL.
+    pub heroku: Option<HerokuDatabase>,
     /// The migrations of the project; `None` where it has none.
     pub migrations: Option<MigrationFolder>,
     /// The limits and rules of their run, and the person or job that runs the command.
@@ -59,6 +63,7 @@ impl DeployRequest {
             access,
             site,
             database,
+            heroku: None,
             migrations: None,
             options: MigrationOptions::default(),
             commit: None,

@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationEvent;
 use crate::netlify::{Deploy, DeployEvent, DeployVariable, Site};
 use crate::promotion::{
-    DeployOutcome, Lease, NewDeploy, Progress, PromotionEvent, SmokeTest, Taken, address_of, begin,
-    ensure_runnable, finish, take_when_free,
+    DeployOutcome, Lease, NewDeploy, Progress, PromotionEvent, SmokeTest, Taken, address_of,
+    advice, begin, ensure_runnable, finish, take_when_free,
 };
 
 /// A run that holds the lease on its stage.
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
         let manifest = &self.plan.artifact.manifest;
         // Another command may have applied a migration since the plan was made.
         ensure_runnable(&request.database, request.migrations.as_ref(), manifest).await?;
-        self.tell(&DeployProgress::Begins("deploy"));
+        self.begin_step("deploy").await?;
         let deploy = self.make_ready().await?;
         self.is_ready = true;
         self.tell(&DeployProgress::Ends(format!("{} is ready", deploy.id)));
@@ -159,6 +159,13 @@ impl<'a> Run<'a> {
         })
     }
 
+    /// Tells and keeps that a step begins.
+    async fn begin_step(&mut self, step: &'static str) -> Result<(), Error> {
+        self.tell(&DeployProgress::Begins(step));
+        self.state.step = Some(step.to_owned());
+        self.lease.save(&self.state.to_json()).await
+    }
+
     async fn migrate(&mut self) -> Result<(), Error> {
         let Some(plan) = &self.plan.migrations else {
             return Ok(());
@@ -166,7 +173,7 @@ impl<'a> Run<'a> {
         if plan.applying().next().is_none() {
             return Ok(());
         }
-        self.tell(&DeployProgress::Begins("migrations"));
+        self.begin_step("migrations").await?;
         self.lease.fence().await?;
         let request = &self.plan.request;
         let listener = self.listener;
@@ -233,12 +240,12 @@ impl<'a> Run<'a> {
 
     /// Asks the functions of the deploy what they run, with which stage, and whether they reach its
     /// database.
-    async fn test(&self, deploy: &Deploy) -> Result<(), Error> {
+    async fn test(&mut self, deploy: &Deploy) -> Result<(), Error> {
         let Some(limit) = self.plan.request.test_limit else {
             return Ok(());
         };
         let stage = self.plan.request.stage;
-        self.tell(&DeployProgress::Begins("test"));
+        self.begin_step("test").await?;
         let key = self.state.key();
         let key = SelfCheckKey::parse(key.expose_secret()).map_err(|error| {
             let message = "could not use the key that the lease keeps";
@@ -256,11 +263,12 @@ impl<'a> Run<'a> {
         let listener = self.listener;
         let tell = move |text: &str| listener(&DeployProgress::Tells(text));
         test.run(&address, &tell).await.map_err(|error| {
-            let id = &deploy.id;
-            error.context(format!(
+            let (id, advice) = (&deploy.id, advice(&error));
+            let error = error.context(format!(
                 "the deploy {id} of stage {stage} is ready, and does not answer as it should; \
                  Netlify shows it to visitors unless publishing is locked"
-            ))
+            ));
+            error.and_details(advice.into_iter().collect())
         })?;
         self.tell(&DeployProgress::Ends(format!("passed at {address}")));
         Ok(())

@@ -5,7 +5,7 @@ use stagelink::Stage;
 use crate::error::{Error, ErrorKind};
 use crate::netlify::{DeployContext, FUNCTIONS_SCOPE, Site, Variable};
 
-/// Makes sure that functions of this context serve this stage.
+/// Makes sure that functions of this context serve this stage. Returns the site's own variables.
 ///
 /// # Errors
 ///
@@ -15,14 +15,15 @@ pub(super) async fn ensure_stage(
     site: &Site,
     context: &DeployContext,
     stage: Stage,
-) -> Result<(), Error> {
+) -> Result<Vec<Variable>, Error> {
     let own = site.variables().await?;
     let account = match find(&own, context) {
         Some(_) => None,
         None => site.account_variables().await?,
     };
     let found = find(&own, context).or_else(|| find(account.as_deref()?, context));
-    judge(found, context, stage)
+    judge(found, context, stage)?;
+    Ok(own)
 }
 
 /// Returns the value of the variable that functions of a context get.

@@ -27,6 +27,8 @@ pub struct DoctorRequest {
     /// The reasons why other artifacts could not be read.
     pub(super) unread_artifacts: Vec<String>,
     pub(super) site: SiteSource,
+    /// The site whose functions are asked what they run, where it is another one.
+    pub(super) running_site: Option<SiteSource>,
     /// The deploy contexts of the site, each with its stage.
     pub(super) contexts: Vec<(DeployContext, Stage)>,
     /// The access to Heroku with the operator's token, and the pipeline.
@@ -63,6 +65,7 @@ impl DoctorRequest {
             artifacts: Vec::new(),
             unread_artifacts: Vec::new(),
             site: SiteSource::None("the project has no site".to_owned()),
+            running_site: None,
             contexts: Vec::new(),
             heroku: None,
             tokens: Vec::new(),
@@ -113,6 +116,14 @@ impl DoctorRequest {
     #[must_use]
     pub fn with_site(mut self, site: SiteSource) -> Self {
         self.site = site;
+        self
+    }
+
+    /// Sets the site whose functions are asked what they run, in place of the Netlify site: that of the local
+    /// clouds, whose settings are not examined.
+    #[must_use]
+    pub fn with_running_site(mut self, site: SiteSource) -> Self {
+        self.running_site = Some(site);
         self
     }
 

@@ -53,6 +53,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         artifacts,
         unread_artifacts,
         site,
+        running_site,
         contexts,
         heroku,
         mut tokens,
@@ -75,9 +76,14 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         tell: &tell,
     };
     let stages = stages.into_iter();
-    let (examined, site, pipeline) = tokio::join!(
+    let look_up_running = async {
+        let site = running_site.as_ref()?;
+        Some(SiteFacts::look_up(site, contexts.clone()).await)
+    };
+    let (examined, site, running_site, pipeline) = tokio::join!(
         join_all(stages.map(|stage| examine_stage(stage, &context))),
         SiteFacts::look_up(&site, contexts.clone()),
+        look_up_running,
         PipelineFacts::look_up(heroku.as_ref()),
     );
     let mut reached = Vec::new();
@@ -92,8 +98,9 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
     let examined: Vec<_> = reports.iter().map(|report| report.stage).collect();
     let folder = context.folder.as_ref().and_then(|of| of.as_ref().ok());
     let advised = &context.options;
+    let asked = running_site.as_ref().unwrap_or(&site);
     let running =
-        running_code::examine(&examined, &contexts, &site, &reached, folder, advised).await;
+        running_code::examine(&examined, &contexts, asked, &reached, folder, advised).await;
     for (stage, verdict) in running {
         let of_stage = reports.iter_mut().find(|report| report.stage == stage);
         if let Some(report) = of_stage {

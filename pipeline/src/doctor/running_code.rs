@@ -176,7 +176,13 @@ fn judge_answer(
                 "the running function {name} cannot use its database ({})",
                 answer.database
             ),
-            "read the function's log, which says why",
+            match &*answer.database {
+                "database-refused" => format!(
+                    "its deploy has a password that was replaced: `stagelink link{options}` sets the one of \
+                     now, then `stagelink deploy {stage}{options}`"
+                ),
+                _ => "read the function's log, which says why".to_owned(),
+            },
         ));
     }
 }

@@ -62,8 +62,9 @@ impl Site {
         let before: BTreeSet<_> = self.deploy_ids_of_title(title).await?;
         let mut attempts = Persistence::new(self.pace);
         loop {
-            self.ensure_may_send(&request.method).await?;
+            let attempt = self.begin_attempt(&request.method).await?;
             let sent = self.api.send_once(&request).await;
+            attempt.end(sent.is_ok());
             let retry_after = match &sent {
                 Ok(response) if !response.may_pass() => {
                     return self.read_new_deploy(response, title, &action);
@@ -253,8 +254,8 @@ impl Site {
         action: &str,
     ) -> Result<Response, Error> {
         let method = request.method.clone();
-        let may_send = async || self.ensure_may_send(&method).await;
-        let sent = persistence::send(&self.api, self.pace, request, may_send).await;
+        let begin = async || self.begin_attempt(&method).await;
+        let sent = persistence::send(&self.api, self.pace, request, begin).await;
         sent.map_err(|error| error.context(could_not(action)))
     }
 

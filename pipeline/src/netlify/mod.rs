@@ -30,7 +30,7 @@ use serde_json::{Value as Json, json};
 use crate::api::{Api, ApiAccess, ClockReading, Request, Response, Service};
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
-use crate::fence::{Fence, FenceSlot};
+use crate::fence::{Attempt, Fence, FenceSlot};
 
 use self::deploy::null_as_false;
 use self::persistence::Pace;
@@ -106,11 +106,11 @@ impl Site {
         self.fence.set(fence);
     }
 
-    /// Makes sure that this process may send a request with this method.
-    async fn ensure_may_send(&self, method: &Method) -> Result<(), Error> {
+    /// Makes sure that this process may send a request with this method, and begins the attempt.
+    async fn begin_attempt(&self, method: &Method) -> Result<Attempt, Error> {
         match *method {
-            Method::GET => Ok(()),
-            _ => self.fence.ensure().await,
+            Method::GET => Ok(Attempt::unfenced()),
+            _ => self.fence.begin_attempt().await,
         }
     }
 

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use crate::api::{Api, Request, Response};
 use crate::error::{Error, ErrorKind};
+use crate::fence::Attempt;
 
 /// The pauses between attempts, and the limits of a deploy.
 ///
@@ -85,18 +86,18 @@ impl Persistence {
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Unavailable`] when no attempt gets an answer; those of `may_send`, which is asked before
-/// each attempt.
+/// [`ErrorKind::Unavailable`] when no attempt gets an answer; those of `begin`, which begins each attempt.
 pub(super) async fn send(
     api: &Api,
     pace: Pace,
     mut request: Request<'_>,
-    may_send: impl AsyncFn() -> Result<(), Error>,
+    begin: impl AsyncFn() -> Result<Attempt, Error>,
 ) -> Result<Response, Error> {
     let mut attempts = Persistence::new(pace);
     loop {
-        may_send().await?;
+        let attempt = begin().await?;
         let sent = api.send_once(&request).await;
+        attempt.end(sent.is_ok());
         let (is_final, retry_after) = match &sent {
             Ok(response) => (!response.may_pass(), response.retry_after()),
             Err(error) => (error.kind() != ErrorKind::Unavailable, None),

@@ -53,7 +53,7 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
             }
             None => {
                 done.push("the rollback had published nothing".to_owned());
-                (DeployOutcome::Failed, None)
+                (DeployOutcome::Aborted, None)
             }
         };
         deploy_record::finish(database, lease.handle(), record.id, outcome, deploy, &[]).await?;

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use stagelink::{Database, Stage};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use self::claim::Claim;
@@ -24,6 +24,8 @@ use crate::error::{Error, ErrorKind};
 use crate::fence::Fence;
 use crate::migrations::{LEASES_TABLE, ReadError, Session, SessionWork, bounded_read};
 use crate::promotion::own_table::OwnTable;
+use crate::promotion::stop::OrderlyStop;
+use crate::promotion::unfinished::rerun;
 
 /// The lease on a stage, which this process holds.
 ///
@@ -31,14 +33,17 @@ use crate::promotion::own_table::OwnTable;
 /// a renewal fails the lease is lost, and stays lost: [`fence`](Self::fence) fails from then on.
 /// Before each call that changes the stage outside of the database, call `fence`.
 ///
-/// Dropping it ends the renewal, and leaves the row: a rerun of the command takes it over once it has
-/// expired. Only [`release`](Self::release) deletes it.
+/// Dropping it gives the lease back: its row ends, and stays where it has progress, by which a rerun of the
+/// command goes on. Where the result of a change is not known, the row keeps its time. So it does where the
+/// process is killed. [`release`](Self::release) deletes the row.
 ///
 /// The progress is kept as it is given, so roles that may read the table read a secret in it: those of
 /// the database's owner alone, unless default privileges say more. Neither `Debug` nor an error has it.
 pub(crate) struct Lease {
     handle: LeaseHandle,
-    renewal: AbortHandle,
+    /// Its end tells the renewal that the holder is gone.
+    _holder: oneshot::Sender<()>,
+    _renewal: AbortHandle,
 }
 
 /// A lease that was taken.
@@ -224,14 +229,19 @@ impl Lease {
 
     /// Starts the renewal of a lease that was taken.
     fn hold(session: Session, table: String, token: String, times: Times) -> Self {
-        let lost = Arc::default();
+        let (lost, is_in_doubt) = (Arc::default(), Arc::default());
         let (requests, received) = mpsc::channel(1);
+        let (holder, holder_is_gone) = oneshot::channel();
+        let stop = OrderlyStop::current();
+        let told = stop.as_ref().map(OrderlyStop::add_lease);
         let handle = LeaseHandle {
             stage: session.stage,
             table: table.as_str().into(),
             token: token.as_str().into(),
             requests,
             lost: Arc::clone(&lost),
+            is_in_doubt: Arc::clone(&is_in_doubt),
+            stop,
         };
         let renewal = Renewal {
             session,
@@ -239,9 +249,14 @@ impl Lease {
             token,
             times,
             lost,
+            is_in_doubt,
         };
-        let renewal = tokio::spawn(renewal.run(received)).abort_handle();
-        Self { handle, renewal }
+        let renewal = tokio::spawn(renewal.run(received, holder_is_gone, told));
+        Self {
+            handle,
+            _holder: holder,
+            _renewal: renewal.abort_handle(),
+        }
     }
 
     /// Makes sure that this process still holds the lease, and renews it: the server's answer is the
@@ -279,15 +294,15 @@ impl Lease {
         self.handle.make(Change::Release).await
     }
 
+    /// Ends the renewal as the death of the process does: the row stays as it is.
+    #[cfg(test)]
+    fn kill(self) {
+        self._renewal.abort();
+    }
+
     /// Returns whether the lease is known to be lost, so that this process may change nothing more.
     pub(crate) fn is_lost(&self) -> bool {
         self.handle.is_lost()
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.renewal.abort();
     }
 }
 
@@ -309,6 +324,7 @@ impl fmt::Debug for Progress {
 /// Returns the error of a lease that another command has, or left.
 fn is_held(stage: Stage, row: &LeaseRow) -> Error {
     let (since, until) = (&row.taken_at, &row.expires_at);
+    let rerun = rerun(&row.command, &stage.to_string());
     match row.is_expired {
         false => Error::new(
             ErrorKind::Busy,
@@ -321,8 +337,8 @@ fn is_held(stage: Stage, row: &LeaseRow) -> Error {
         true => Error::new(
             ErrorKind::Settings,
             format!(
-                "{row} was interrupted while it changed stage {stage}, and its lease ended at {until}: run \
-                 that command again, which goes on, or run it with --abort, which takes back what it did"
+                "{row} was interrupted while it changed stage {stage}, and its lease ended at {until}: \
+                 `{rerun}` goes on with it, and `{rerun} --abort` takes back what it did"
             ),
         ),
     }

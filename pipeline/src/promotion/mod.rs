@@ -20,13 +20,16 @@ mod schema;
 mod self_check;
 mod smoke;
 mod source;
+mod stage_after_stop;
 mod stage_code;
 mod start;
 mod step;
+mod stop;
 mod take_back;
 #[cfg(test)]
 mod test_database;
 mod unfinished;
+mod unfinished_change;
 mod visitor;
 mod waiting;
 
@@ -47,7 +50,7 @@ pub use self::lambda::{
 };
 pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
-pub(crate) use self::proof::Unproved;
+pub(crate) use self::proof::{Unproved, advice};
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;
@@ -56,8 +59,12 @@ pub(crate) use self::schema::{SchemaPlan, SchemaTarget};
 pub(crate) use self::self_check::AskedDeploy;
 pub(crate) use self::smoke::SmokeTest;
 pub(crate) use self::source::address_of;
+pub use self::stage_after_stop::StageAfterStop;
 pub use self::stage_code::{CodeWindows, local_enforcement, running_code};
 pub use self::step::Step;
+pub use self::stop::{LeaseEnd, OrderlyStop};
 pub(crate) use self::unfinished::{of_another_site, unreadable};
+pub use self::unfinished_change::UnfinishedChange;
+pub(crate) use self::unfinished_change::ensure_none_is_interrupted;
 pub(crate) use self::visitor::Visitor;
 pub(crate) use self::waiting::take_when_free;

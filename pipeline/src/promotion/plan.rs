@@ -8,9 +8,11 @@ use crate::error::{Error, ErrorKind};
 use crate::netlify::{Deploy, Site};
 use crate::promotion::ancestry::Commits;
 use crate::promotion::deploy_record;
+use crate::promotion::progress::COMMAND;
 use crate::promotion::request::PromotionRequest;
 use crate::promotion::schema::{SchemaPlan, SchemaTarget};
 use crate::promotion::source::{self, RecordedDeploy};
+use crate::promotion::unfinished_change::ensure_none_is_interrupted;
 use crate::promotion::visitor::Visitor;
 
 /// The plan of a promotion. Making it changes nothing.
@@ -48,9 +50,9 @@ pub struct PlanSummary {
     pub published_deploy: String,
     /// The artifact that the target runs now, where that is known.
     pub replaced_artifact: Option<String>,
-    /// True if the site's publishing is stopped by a lock already.
+    /// True if the site's publishing is stopped by a lock already, and not by an unfinished run of this one.
     pub is_locked: bool,
-    /// True if the target runs this artifact already.
+    /// True if the target runs this artifact already, and no run of this promotion is unfinished.
     pub is_promoted: bool,
     /// The migrations that are applied before the deploy, as `V5__add_mail`.
     pub migrations: Vec<String>,
@@ -71,6 +73,7 @@ impl PromotionPlan {
     pub async fn make(request: &PromotionRequest) -> Result<Self, Error> {
         let (from, to) = (request.from, request.to);
         let visitor = Visitor::new()?;
+        let unfinished = ensure_none_is_interrupted(&request.database, COMMAND).await?;
         let mut site = Site::find(&request.access, &request.site, true).await?;
         site.set_ready_limit(request.ready_limit);
         if site.refuses_api_deploys() == Some(true) {
@@ -101,7 +104,17 @@ impl PromotionPlan {
             .into_iter()
             .find(|record| record.has_made_live(&published.id));
         let mut notes = Vec::new();
+        notes.extend(
+            unfinished
+                .iter()
+                .map(|earlier| earlier.note(&manifest.digest())),
+        );
+        let own = unfinished.filter(|earlier| earlier.is_gone_on_with_by(&manifest.digest()));
         let of_record = running.as_ref().and_then(|record| record.commit.as_deref());
+        let of_own = own
+            .as_ref()
+            .filter(|own| own.deploy.as_ref() == Some(&published.id));
+        let of_record = of_record.or(of_own.and_then(|own| own.commit.as_deref()));
         let of_deploy = published.commit_ref.as_deref();
         let of_deploy = of_deploy.filter(|commit| !commit.is_empty());
         let commits = Commits {
@@ -136,9 +149,9 @@ impl PromotionPlan {
             functions: manifest.content.functions.keys().cloned().collect(),
             files: manifest.content.files.len(),
             published_deploy: published.id.clone(),
-            is_promoted: replaced.as_ref() == Some(&digest),
+            is_promoted: replaced.as_ref() == Some(&digest) && own.is_none(),
             replaced_artifact: replaced,
-            is_locked: published.locked == Some(true),
+            is_locked: published.locked == Some(true) && !own.is_some_and(|own| own.has_locked),
             migrations: schema
                 .applying()
                 .map(|one| format!("V{}__{}", one.version, one.name))

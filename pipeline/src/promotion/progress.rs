@@ -43,6 +43,9 @@ pub(crate) struct Progress {
     pub(crate) is_tested: bool,
     /// The number of the deploy record.
     pub(crate) record: i64,
+    /// The name of the step that has begun last.
+    #[serde(default)]
+    pub(crate) step: Option<String>,
 }
 
 impl Progress {

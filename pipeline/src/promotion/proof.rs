@@ -8,6 +8,7 @@ use stagelink::self_check::SelfCheckReport;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::artifact::FunctionContent;
+use crate::error::Error;
 
 /// The reason why an attempt proves nothing, as the end of a sentence about the function.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +54,26 @@ pub(crate) fn judge(
         true => Unproved::Passing(reason),
         false => Unproved::Final(reason),
     })
+}
+
+/// Returns what to do about a test that failed for the credentials of a new deploy, which are those of the
+/// site's variables.
+pub(crate) fn advice(error: &Error) -> Option<String> {
+    // Each function has a part of its own.
+    let texts: Vec<_> = error.details().chain([error.report()]).collect();
+    let is_for = |kind: &str| {
+        let kind = format!("({kind})");
+        texts.iter().any(|text| text.contains(&kind))
+    };
+    let what = match () {
+        () if is_for("database-refused") => "credentials (STAGELINK_CREDENTIALS)",
+        () if is_for("provider-refused") => "token",
+        () => return None,
+    };
+    Some(format!(
+        "the deploy has the {what} of the site's variables, which are older than a rotation: set those of now by \
+         `stagelink link`, and run the command again"
+    ))
 }
 
 /// The pauses between attempts: each is twice as long as the one before.

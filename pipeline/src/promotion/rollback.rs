@@ -5,8 +5,8 @@ mod request;
 mod run;
 
 use secrecy::ExposeSecret as _;
-use stagelink::Stage;
 use stagelink::self_check::SelfCheckKey;
+use stagelink::{Stage, one_line};
 
 pub use self::report::{RollbackReport, RollbackSummary};
 pub use self::request::RollbackRequest;
@@ -19,6 +19,9 @@ use crate::promotion::runnable::ensure_runnable;
 use crate::promotion::smoke::SmokeTest;
 use crate::promotion::source::address_of;
 use crate::promotion::step::Step;
+pub(super) use crate::promotion::unfinished_change::ROLLBACK as COMMAND;
+use crate::promotion::unfinished_change::ensure_none_of_others;
+pub(super) use crate::promotion::unfinished_change::interrupted;
 
 /// The plan of a rollback. Making it changes nothing.
 #[derive(Debug)]
@@ -44,6 +47,7 @@ impl RollbackPlan {
     ) -> Result<Self, Error> {
         let stage = request.stage;
         let refused = |message: String| Err(Error::new(ErrorKind::Promotion, message));
+        ensure_none_of_others(&request.database, COMMAND).await?;
         let site = Site::find(&request.access, &request.site, true).await?;
         let Some(mut published) = site.published_deploy()? else {
             return refused(format!("the site {} has no published deploy", site.name()));
@@ -55,6 +59,8 @@ impl RollbackPlan {
             .iter()
             .find(|record| record.has_made_live(&published.id));
         let before = current.and_then(|record| record.previous.clone());
+        let taken_back = current.filter(|record| record.command == COMMAND);
+        let taken_back = taken_back.map(|record| record.started_at.clone());
         let succeeded: Vec<_> = records
             .into_iter()
             .filter(|record| record.outcome == Some(DeployOutcome::Succeeded))
@@ -79,11 +85,12 @@ impl RollbackPlan {
                 let Some(previous) = previous else {
                     return refused(format!(
                         "the database of stage {stage} has no record of what was there before the \
-                         published deploy {}: name the deploy to go back to by --to, from `stagelink \
-                         history {stage}`",
+                         published deploy {}. In a terminal `stagelink history {stage}` lists the deploys, and \
+                         `stagelink rollback {stage} --to DEPLOY` publishes one of them",
                         published.id
                     ));
                 };
+                notes.extend(taken_back.map(|begun| twice(stage, &begun)));
                 previous
             }
         };
@@ -188,18 +195,13 @@ impl RollbackPlan {
     }
 }
 
-/// Returns the deploy from which the newest command, a rollback, went back to the published one without
-/// coming to its end. Going back from the published one would take the stage back twice.
-pub(super) fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> Option<&'a str> {
-    let newest = records.first()?;
-    let before = newest.previous.as_deref()?;
-    let is_unfinished = newest.command == COMMAND && newest.finished_at.is_none();
-    let is_of_target =
-        |record: &&DeployRecord| record.is_live_as(published) && record.artifact == newest.artifact;
-    let is_published = before != published && records.iter().any(|record| is_of_target(&record));
-    (is_unfinished && is_published).then_some(before)
+/// Returns the remark of a plan that goes back from a rollback.
+pub(super) fn twice(stage: Stage, begun: &str) -> String {
+    format!(
+        "stage {stage} was rolled back at {}: this takes that rollback back, and publishes what it replaced. To go \
+         further back name a deploy of `stagelink history {stage}`: `stagelink rollback {stage} --to DEPLOY`",
+        one_line(begun)
+    )
 }
-
-pub(super) const COMMAND: &str = "rollback";
 
 pub(super) const MOST_RECORDS: u32 = 100;

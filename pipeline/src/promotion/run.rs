@@ -17,6 +17,7 @@ use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lease::Lease;
 use crate::promotion::plan::PromotionPlan;
 use crate::promotion::progress::Progress;
+use crate::promotion::proof;
 use crate::promotion::request::PromotionRequest;
 use crate::promotion::smoke::SmokeTest;
 use crate::promotion::source::address_of;
@@ -82,6 +83,8 @@ struct Run<'a> {
 
 impl Run<'_> {
     async fn step(&mut self, step: Step) -> Result<String, Error> {
+        self.progress.step = Some(step.name().to_owned());
+        self.save().await?;
         match step {
             Step::Lease => Ok(String::new()),
             Step::Migrate => self.migrate().await,
@@ -150,7 +153,11 @@ impl Run<'_> {
         };
         let listener = self.listener;
         let tell = move |text: &str| listener(&PromotionEvent::Tells(text));
-        test.run(address, &tell).await?;
+        let tested = test.run(address, &tell).await;
+        tested.map_err(|error| {
+            let advice = proof::advice(&error);
+            error.and_details(advice.into_iter().collect())
+        })?;
         Ok(format!("passed at {address}"))
     }
 

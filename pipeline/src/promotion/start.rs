@@ -114,6 +114,7 @@ async fn begin(
         publishes: false,
         is_tested: false,
         record: deploy_record::begin(&request.database, lease.handle(), &new).await?,
+        step: None,
     };
     progress.save(lease).await?;
     Ok(progress)

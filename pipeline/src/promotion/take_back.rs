@@ -77,9 +77,11 @@ impl Unfinished<'_> {
         let is_live = new
             .as_ref()
             .is_some_and(|new| Some(&new.id) == published.as_ref());
-        let mut outcome = match self.progress.publishes {
-            true => DeployOutcome::Restored,
-            false => DeployOutcome::Failed,
+        let mut outcome = match (where_gone, self.progress.publishes) {
+            // A person takes it back.
+            (WhereGone::Frees, _) => DeployOutcome::Aborted,
+            (WhereGone::Stops, true) => DeployOutcome::Restored,
+            (WhereGone::Stops, false) => DeployOutcome::Failed,
         };
         match &new {
             Some(new) if self.progress.is_tested => {

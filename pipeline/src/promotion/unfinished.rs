@@ -1,4 +1,5 @@
-//! The errors of an unfinished command whose progress another one cannot go on with or take back.
+//! The command that goes on with an unfinished one, and the errors where its progress cannot be gone on with or
+//! taken back.
 
 use stagelink::Stage;
 
@@ -26,4 +27,13 @@ pub(crate) fn of_another_site(command: &str, stage: Stage, site: &str) -> Error 
              id {site}: run it there, or there with --abort"
         ),
     )
+}
+
+/// Returns the command that goes on with an unfinished one, or takes it back with `--abort`.
+pub(crate) fn rerun(command: &str, stage: &str) -> String {
+    let stage = stagelink::one_line(stage);
+    match command {
+        "promote" => format!("stagelink promote --to {stage}"),
+        other => format!("stagelink {} {stage}", stagelink::one_line(other)),
+    }
 }

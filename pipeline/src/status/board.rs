@@ -11,8 +11,7 @@ use stagelink::{Database, Settings, Stage};
 use crate::migrations::MigrationFolder;
 use crate::needs::RecordedMigration;
 use crate::netlify::DeployContext;
-use crate::promotion::CodeWindows;
-use crate::promotion::DeployRecord;
+use crate::promotion::{CodeWindows, DeployRecord, UnfinishedChange};
 use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
 use crate::status::deploy::DeployStatus;
@@ -117,7 +116,9 @@ impl StatusBoard {
             .zip(&databases)
             .map(|((_, context), database)| {
                 match of_context(context, &site, site::SiteFacts::deploy_of) {
-                    Lookup::Known { value } => Lookup::known(value.with_digest(&database.records)),
+                    Lookup::Known { value } => Lookup::known(
+                        value.with_records(&database.records, database.unfinished.value()),
+                    ),
                     other => other,
                 }
             })
@@ -153,6 +154,7 @@ impl StatusBoard {
                         kind: stage.kind().to_string(),
                         code,
                         running,
+                        unfinished: database.unfinished,
                         local_url,
                         lambda: lambda::status(lambda, database.records),
                         provider,
@@ -185,6 +187,7 @@ struct DatabaseParts {
     database: Lookup<DatabaseStatus>,
     login: Lookup<LoginStatus>,
     migrations: Lookup<MigrationStatus>,
+    unfinished: Lookup<UnfinishedChange>,
     /// The records of deploys.
     records: Result<Vec<DeployRecord>, String>,
     /// The history of migrations, for the functions that run.
@@ -227,8 +230,13 @@ impl DatabaseParts {
             }
             _ => Ok(Vec::new()),
         };
+        let unfinished = match &database {
+            Lookup::Known { .. } => database::unfinished(&handle, &records, limit).await,
+            other => other.without_value(|_| Lookup::absent("")),
+        };
         handle.close().await;
         Self {
+            unfinished,
             database,
             login,
             migrations,
@@ -242,6 +250,7 @@ impl DatabaseParts {
             database: Lookup::not_known(reason),
             login: Lookup::not_known(reason),
             migrations: Lookup::not_known(reason),
+            unfinished: Lookup::not_known(reason),
             records: Err(reason.to_owned()),
             history: Err(reason.to_owned()),
         }

@@ -50,6 +50,15 @@ pub(super) fn of_functions(
     of_variables((stage, context), own, &site.account, deploy)
 }
 
+/// Returns how functions of a stage, in its context, get their credentials in a new deploy.
+pub(crate) fn credentials_of_functions(
+    place: (Stage, &DeployContext),
+    own: &[Variable],
+    account: &Lookup<Vec<Variable>>,
+) -> Lookup<FunctionCredentials> {
+    of_variables(place, own, account, None)
+}
+
 fn of_variables(
     (stage, context): (Stage, &DeployContext),
     own: &[Variable],

@@ -1,11 +1,14 @@
 //! The database of a stage, and whether its credentials work.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use stagelink::{Database, DatabaseInfo, ErrorKind, StageMark};
 
 use crate::attempts;
 use crate::error::{Error, ErrorKind as Kind};
-use crate::status::lookup::Lookup;
+use crate::promotion::{DeployRecord, Lease, UnfinishedChange};
+use crate::status::lookup::{Lookup, within};
 
 /// A stage's database, as a connection to it found it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -104,6 +107,30 @@ impl DatabaseStatus {
             is_read_only: info.is_read_only,
         }
     }
+}
+
+/// Looks for a change of the stage that did not come to its end, or still runs.
+pub(super) async fn unfinished(
+    database: &Database,
+    records: &Result<Vec<DeployRecord>, String>,
+    limit: Duration,
+) -> Lookup<UnfinishedChange> {
+    let records = match records {
+        Ok(records) => records,
+        Err(reason) => return Lookup::not_known(reason),
+    };
+    match within(limit, Lease::look(database)).await {
+        Ok(row) => match UnfinishedChange::of(row.as_ref(), records) {
+            Some(change) => Lookup::known(change),
+            None => Lookup::absent("no change of the stage is unfinished"),
+        },
+        Err(error) => Lookup::not_known(error.report()),
+    }
+}
+
+/// Returns the look-up of a change that a status of an older version lacks.
+pub(super) fn not_looked_up() -> Lookup<UnfinishedChange> {
+    Lookup::absent("an older version of stagelink made the status")
 }
 
 /// Returns the kind of a host by its name.

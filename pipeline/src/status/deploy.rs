@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::netlify::Deploy;
-use crate::promotion::{DeployOutcome, DeployRecord};
+use crate::promotion::{DeployOutcome, DeployRecord, UnfinishedChange};
 use crate::status::lookup::Lookup;
 
 /// A deploy that serves a stage.
@@ -12,7 +12,7 @@ use crate::status::lookup::Lookup;
 pub struct DeployStatus {
     /// Netlify's id of the deploy.
     pub id: String,
-    /// The commit, where Netlify built it from one.
+    /// The commit, by the record of the deploy in the stage's database, or else where Netlify built it from one.
     pub commit: Option<String>,
     /// The branch.
     pub branch: Option<String>,
@@ -67,25 +67,47 @@ impl DeployStatus {
 }
 
 impl DeployStatus {
-    /// Adds the digest, by the records of the stage's database.
-    pub(super) fn with_digest(self, records: &Result<Vec<DeployRecord>, String>) -> Self {
-        let mut is_untested = false;
-        let digest = match records {
-            Ok(records) => match records.iter().find(|of| of.has_made_live(&self.id)) {
-                Some(record) => {
-                    is_untested = record.outcome == Some(DeployOutcome::Untested);
-                    Lookup::known(record.artifact.clone())
-                }
+    /// Adds what the stage's database tells: the digest, the commit, and whether it has passed its test. The
+    /// commit of a record comes first, as `stagelink history` shows it.
+    pub(super) fn with_records(
+        self,
+        records: &Result<Vec<DeployRecord>, String>,
+        unfinished: Option<&UnfinishedChange>,
+    ) -> Self {
+        let records = match records {
+            Ok(records) => records,
+            Err(reason) => {
+                return Self {
+                    digest: Lookup::not_known(reason),
+                    ..self
+                };
+            }
+        };
+        let record = records.iter().find(|of| of.has_made_live(&self.id));
+        let is_of = |change: &&UnfinishedChange| change.deploy.as_ref() == Some(&self.id);
+        let change = unfinished.filter(is_of);
+        let artifact = match (record, change) {
+            (Some(record), _) => Some(record.artifact.clone()),
+            (None, change) => change.and_then(|change| change.artifact.clone()),
+        };
+        let commit = match record {
+            Some(record) => record.commit.clone(),
+            None => change.and_then(|change| change.commit.clone()),
+        };
+        let is_recorded_untested =
+            record.is_some_and(|record| record.outcome == Some(DeployOutcome::Untested));
+        let is_left_untested =
+            unfinished.is_some_and(|change| change.leaves_untested(&self.id, records));
+        Self {
+            digest: match artifact {
+                Some(artifact) => Lookup::known(artifact),
                 None => Lookup::absent(
                     "the stage's database has no record of the deploy, so it was made by other means \
                      than `stagelink deploy` and `promote`",
                 ),
             },
-            Err(reason) => Lookup::not_known(reason),
-        };
-        Self {
-            digest,
-            is_untested,
+            commit: commit.or(self.commit),
+            is_untested: is_recorded_untested || is_left_untested,
             ..self
         }
     }

@@ -22,6 +22,7 @@ mod stage;
 
 pub use self::board::StatusBoard;
 pub use self::credentials::FunctionCredentials;
+pub(crate) use self::credentials::credentials_of_functions;
 pub use self::database::{DatabaseStatus, LoginStatus};
 pub use self::deploy::DeployStatus;
 pub use self::difference::{Difference, DifferenceKind};

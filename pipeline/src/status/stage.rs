@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 use stagelink::StageKind;
 
+use crate::promotion::UnfinishedChange;
 use crate::status::credentials::FunctionCredentials;
-use crate::status::database::{DatabaseStatus, LoginStatus};
+use crate::status::database::{self, DatabaseStatus, LoginStatus};
 use crate::status::deploy::DeployStatus;
 use crate::status::lambda::{self, LambdaStatus};
 use crate::status::lookup::Lookup;
@@ -31,6 +32,9 @@ pub struct StageStatus {
     /// The program that each function of the deploy says it runs, where the deploy has a record.
     #[serde(default = "running::not_looked_up")]
     pub running: Lookup<RunningDeploy>,
+    /// The change of the stage that did not come to its end, or still runs.
+    #[serde(default = "database::not_looked_up")]
+    pub unfinished: Lookup<UnfinishedChange>,
     /// The provider of the database. `None` where the stage's settings cannot be used.
     pub provider: Option<ProviderStatus>,
     /// The plan of the database, as the provider names it.
@@ -63,6 +67,7 @@ impl StageStatus {
             || running.is_some_and(|found| !found.is_complete())
             || self.lambda.is_not_known()
             || artifact.is_some_and(Lookup::is_not_known)
+            || self.unfinished.is_not_known()
             || self.plan.is_not_known()
             || self.database.is_not_known()
             || self.login.is_not_known()

@@ -116,11 +116,26 @@ async fn deploy_is_taken_back_also_while_it_runs() {
 #[tokio::test]
 async fn signal_ends_the_command() {
     let scene = Scene::new().await;
-    let mut child = start_hanging(&scene).await;
+    let child = start_hanging(&scene).await;
     let id = i32::try_from(child.id().expect("it runs")).expect("an id");
-    kill(Pid::from_raw(id), Signal::SIGTERM).expect("it gets the signal");
-    let status = child.wait().await.expect("it ends");
-    assert_eq!(status.code(), Some(143));
+    // The first one waits a moment for the answer to the upload.
+    for _ in 0..2 {
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("it gets the signal");
+        sleep(Duration::from_millis(200)).await;
+    }
+    let output = child.wait_with_output().await.expect("it ends");
+    assert_eq!(output.status.code(), Some(143));
+    let told = String::from_utf8_lossy(&output.stderr);
+    for part in [
+        "the deploy was stopped by SIGTERM: run the same command again",
+        "  the lease on stage staging holds until ",
+        "since a call that changes something was under way, whose result is not known",
+        "  no deploy is live",
+        "in the step `deploy`: it runs, or was killed a moment ago",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert_eq!(leases(&scene.project.staging).await, 1);
     assert_eq!(scene.deploys()[0].state, DeployState::Prepared);
 }
 

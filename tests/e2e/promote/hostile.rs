@@ -24,13 +24,13 @@ pub(super) async fn by_hand(shop: &Shop, path: &str) {
 }
 
 /// Starts a command whose messages a test reads.
-async fn start(shop: &Shop, words: &[&str]) -> Child {
+pub(super) async fn start(shop: &Shop, words: &[&str]) -> Child {
     let mut command = shop.command(words).await;
     command.stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().expect("it starts")
 }
 
-fn signal(child: &Child, name: &str) {
+pub(super) fn signal(child: &Child, name: &str) {
     let id = child.id().expect("it runs").to_string();
     let sent = std::process::Command::new("kill")
         .args([name, &id])
@@ -39,7 +39,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 /// Waits until Netlify got a request of this kind, and returns how many.
-async fn wait_for_request(shop: &Shop, end: &str) {
+pub(super) async fn wait_for_request(shop: &Shop, end: &str) {
     let control = shop.project.netlify.control();
     let asked = async {
         let is_there = || {
@@ -55,7 +55,7 @@ async fn wait_for_request(shop: &Shop, end: &str) {
 }
 
 /// Reads the messages of a command until one begins so.
-async fn wait_for_line(child: &mut Child, wanted: &str) {
+pub(super) async fn wait_for_line(child: &mut Child, wanted: &str) {
     let stderr = child.stderr.take().expect("a pipe");
     let mut lines = BufReader::new(stderr).lines();
     loop {
@@ -225,7 +225,7 @@ async fn rollback_that_is_killed_goes_on_and_not_further_back() {
 }
 
 /// Starts a rollback, and kills it when its deploy is live and not yet tested there.
-async fn kill_rollback(shop: &Shop) {
+pub(super) async fn kill_rollback(shop: &Shop) {
     let mut child = start(shop, &["rollback", "--yes"]).await;
     wait_for_line(&mut child, "… test live").await;
     child.kill().await.expect("it is killed");
@@ -268,34 +268,6 @@ async fn abort_of_a_rollback_publishes_what_was_there_before() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn promotion_that_a_signal_stops_says_how_to_go_on() {
-    let shop = Shop::new().await;
-    let before = shop.published().id;
-    let artifact = shop.deploy_next("two", None).await;
-    let mut child = start(&shop, &["promote", "--yes"]).await;
-    let stderr = child.stderr.take().expect("a pipe");
-    let mut lines = BufReader::new(stderr).lines();
-    let mut told = String::new();
-    while let Some(line) = lines.next_line().await.expect("a line") {
-        if line.trim() == "… deploy" {
-            signal(&child, "-TERM");
-        }
-        told.push_str(&line);
-        told.push('\n');
-    }
-    let code = child.wait().await.expect("it ends").code();
-    assert_eq!(code, Some(143), "{told}");
-    assert!(
-        told.contains("the promotion was stopped by SIGTERM: run the same command again"),
-        "{told}"
-    );
-    assert_eq!(shop.published().id, before);
-    shop.expire_leases().await;
-    shop.promote().await.succeeds();
-    assert_eq!(Shop::artifact_of(&shop.published()), artifact);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
     let shop = Shop::new().await;
     let drop = "ALTER TABLE guestbook DROP COLUMN created_at;\n";
@@ -304,7 +276,7 @@ async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
     let two = shop.published().id;
     let holder = server().await.connect(&shop.project.production).await;
     let holder = holder.expect("a session");
-    let lock = "BEGIN; LOCK TABLE stagelink_leases IN ACCESS EXCLUSIVE MODE";
+    let lock = "BEGIN; LOCK TABLE stagelink_leases IN EXCLUSIVE MODE";
     holder.batch_execute(lock).await.expect("a lock");
     let mut child = start(&shop, &["rollback", "--yes"]).await;
     // The plan is made, and the lease is waited for.

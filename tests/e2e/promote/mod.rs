@@ -14,6 +14,7 @@ mod programs;
 mod promotion;
 mod rollback;
 mod running;
+mod stopped;
 mod under_load;
 mod workflows;
 
@@ -243,6 +244,31 @@ impl Shop {
             .batch_execute(sql)
             .await
             .expect("it runs");
+    }
+
+    /// Takes the token and the pipeline from production's functions, which then ask no provider.
+    pub(crate) fn remove_tokens_of_functions(&self) {
+        for name in [
+            "HEROKU_API_KEY",
+            "STAGELINK_HEROKU_API_URL",
+            "STAGELINK_HEROKU_PIPELINE",
+            "STAGELINK_PROVIDER",
+        ] {
+            // Functions do not get one of builds.
+            let variable = EnvVar::new(name)
+                .scopes([EnvScope::Builds])
+                .value(Context::Production, "none");
+            let set = self.project.netlify.set_variable(SITE, variable);
+            set.expect("a variable");
+        }
+    }
+
+    /// Reads a text of the newest record of production.
+    pub(crate) async fn newest_record(&self, column: &str) -> String {
+        let client = server().await.connect(&self.project.production).await;
+        let read = format!("SELECT {column} FROM stagelink_deploys ORDER BY id DESC LIMIT 1");
+        let row = client.expect("a session").query_one(&read, &[]).await;
+        row.expect("a row").get(0)
     }
 
     /// Reads a number from production's database.

@@ -20,8 +20,17 @@ async fn rollback_publishes_the_deploy_before_and_back() {
     shop.run(&["rollback", "--yes"]).await.succeeds();
     assert_eq!(shop.published().id, first.id);
     assert_eq!(shop.page().await, "<h1>one</h1>\n");
-    // The one that was taken back is the one before now.
-    shop.run(&["rollback", "--yes"]).await.succeeds();
+    assert_eq!(plan.json()["notes"], serde_json::json!([]));
+    // The one that was taken back is the one before now, and the plan says so.
+    let twice = shop.run(&["rollback", "--yes"]).await;
+    twice.succeeds();
+    for part in [
+        "! stage production was rolled back at 20",
+        "this takes that rollback back, and publishes what it replaced",
+        "`stagelink rollback production --to DEPLOY`",
+    ] {
+        assert!(twice.output.contains(part), "{part}: {}", twice.output);
+    }
     assert_eq!(shop.published().id, second.id);
 }
 
@@ -157,4 +166,34 @@ async fn as_superuser_of(shop: &Shop, sql: &str) -> i64 {
         .connect_as_superuser_to(&shop.project.production);
     let row = client.await.expect("a superuser").query_one(sql, &[]).await;
     row.expect("a row").get(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deploy_whose_credentials_were_replaced_is_refused_before_its_build() {
+    let shop = Shop::new().await;
+    shop.remove_tokens_of_functions();
+    rotate_production(&shop).await;
+    let deploys = shop.production_deploys().len();
+    // The build would take minutes, and this project has nothing to build.
+    let run = shop.run(&["deploy", "production", "--yes"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    for part in [
+        "the functions of stage production would get credentials that its database refuses",
+        "the app shop-production got another database URL",
+        "`stagelink link`",
+        "--token-for",
+    ] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    assert!(!run.errors.contains("artifacts"), "{}", run.errors);
+    assert_eq!(shop.production_deploys().len(), deploys);
+    // A promotion finds the same in its test, and names the way.
+    shop.deploy_next("two", None).await;
+    let run = shop.promote().await;
+    assert_eq!(run.code, Some(1));
+    for part in ["(database-refused)", "set those of now by `stagelink link`"] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    shop.set_up_stages().await;
+    shop.promote().await.succeeds();
 }

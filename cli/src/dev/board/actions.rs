@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{anyhow, bail};
 use axum::Json;
@@ -16,10 +17,11 @@ use clap::Parser as _;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use stagelink_pipeline::{
-    PromotionEvent, PromotionListener, PromotionPlan, PromotionRequest, RollbackPlan,
+    OrderlyStop, PromotionEvent, PromotionListener, PromotionPlan, PromotionRequest, RollbackPlan,
     RollbackRequest,
 };
 use tokio::sync::{Notify, watch};
+use tokio::time::timeout;
 
 use super::BoardState;
 use super::local_tasks::LocalTasks;
@@ -42,6 +44,8 @@ pub(super) struct Actions {
     /// The course of the last action.
     course: watch::Sender<Value>,
     look_again: Arc<Notify>,
+    /// Stops what runs.
+    stop: OrderlyStop,
 }
 
 /// The clouds that the actions change.
@@ -113,6 +117,7 @@ impl Actions {
             shown: Mutex::default(),
             course: watch::Sender::new(Value::Null),
             look_again,
+            stop: OrderlyStop::default(),
         }
     }
 
@@ -126,18 +131,31 @@ impl Actions {
         *state == RUNNING || *state == ASKS
     }
 
-    /// Says how to go on with a change of real stages that ends with the board.
-    pub(super) fn note_unfinished(&self) {
+    /// Lets an action begin no change any more, as the board is about to stop. Returns the command that goes on
+    /// with the action, where it changes a real stage.
+    pub(super) async fn hold_back(&self) -> Option<String> {
+        self.stop.request();
+        let _ = timeout(PATIENCE, self.stop.settled()).await;
         let course = self.course.borrow();
         let is_remote = matches!(self.target, ActionTarget::Remote { .. });
-        if let (true, Some(command)) = (
-            is_remote && course["state"] == RUNNING,
-            course["command"].as_str(),
-        ) {
-            note(format_args!(
-                "  ! stopped before its end: run `{command}`, which goes on, or the same with --abort, which \
-                 takes back what was done"
-            ));
+        let command = course["command"].as_str();
+        command
+            .filter(|_| is_remote && course["state"] == RUNNING)
+            .map(str::to_owned)
+    }
+
+    /// Waits until the lease of an action is given back whose task has ended, and says how to go on with it.
+    pub(super) async fn give_back(&self, unfinished: Option<String>) {
+        let ends = timeout(PATIENCE, self.stop.lease_ends()).await;
+        let Some(command) = unfinished else {
+            return;
+        };
+        note(format_args!(
+            "  ! stopped before its end: run `{command}`, which goes on, or the same with --abort, which \
+             takes back what was done"
+        ));
+        for end in ends.unwrap_or_default() {
+            note(format_args!("    {end}"));
         }
     }
 
@@ -152,7 +170,7 @@ impl Actions {
         let done = match &self.target {
             ActionTarget::Local { .. } => {
                 let listener = |event: &PromotionEvent<'_>| tell(&|course| course.show(event));
-                shown.plan.run(&listener).await
+                self.stop.watch(shown.plan.run(&listener)).await
             }
             ActionTarget::Remote { .. } => {
                 tell(&|course| {
@@ -173,7 +191,7 @@ impl Actions {
                         at_terminal(event);
                         tell(&|course| course.show(event));
                     };
-                    shown.plan.run(&listener).await
+                    self.stop.watch(shown.plan.run(&listener)).await
                 };
                 let done = promote::shown(run).await;
                 if let Err(error) = &done {
@@ -452,5 +470,8 @@ fn plan_id() -> String {
 const RUNNING: &str = "running";
 /// The operator is asked at the terminal.
 const ASKS: &str = "asks";
+
+/// The time for which a change that is under way is waited for as the board stops, and for the end of its lease.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 const BUSY: &str = "a promotion or rollback runs: wait for its end";

@@ -49,7 +49,7 @@ pub(super) struct Board {
     server: Server,
     token: String,
     state: Arc<BoardState>,
-    _stop: watch::Sender<()>,
+    stop: watch::Sender<()>,
 }
 
 /// The port of the board.
@@ -215,7 +215,7 @@ impl Board {
             server,
             token,
             state,
-            _stop: stop,
+            stop,
         })
     }
 
@@ -225,7 +225,16 @@ impl Board {
     }
 
     pub(super) async fn stop(self) {
-        self.state.actions.note_unfinished();
-        self.server.stop().await;
+        let Self {
+            server,
+            state,
+            stop,
+            ..
+        } = self;
+        let unfinished = state.actions.hold_back().await;
+        server.stop().await;
+        // The tasks end with it.
+        drop(stop);
+        state.actions.give_back(unfinished).await;
     }
 }

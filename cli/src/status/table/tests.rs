@@ -53,3 +53,57 @@ fn names_from_outside_stay_in_their_line() {
         "{text}"
     );
 }
+
+#[test]
+fn unfinished_command_is_told_with_its_step_its_author_and_the_ways_on() {
+    let mut board: StatusBoard = serde_json::from_str(BOARD).unwrap();
+    let change = |lease_until: &str| {
+        let json = format!(
+            r#"{{"stage":"production","command":"promote","by":"ann@desk","since":"2026-11-26T10:00:00Z",
+            "artifact":"9f86d081884c7d65","commit":null,"step":"test","deploy":null,"previous":null,
+            "lease_until":{lease_until},"has_locked":true,"is_tested":false,"is_foreign":false}}"#
+        );
+        Lookup::Known {
+            value: serde_json::from_str(&json).unwrap(),
+        }
+    };
+    board.stages.retain(|stage| stage.stage == "production");
+    assert_eq!(board.stages.len(), 1);
+    let words = |board: &StatusBoard| {
+        let text = text(board, 120, false);
+        let text = text.replace(['│', '┆'], " ");
+        text.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert!(!words(&board).contains("not finished"));
+    let way = "`stagelink promote --to production` goes on with it, and `stagelink promote --to production \
+               --abort` takes back what it did";
+    for (lease_until, way) in [
+        ("null", way.to_owned()),
+        (
+            r#""2026-11-26T10:01:00.5Z""#,
+            format!(
+                "it runs, or was killed a moment ago and has the stage until 2026-11-26 10:01:00 UTC; then {way}"
+            ),
+        ),
+    ] {
+        board.stages[0].unfinished = change(lease_until);
+        let text = words(&board);
+        for part in [
+            "! promotion of artifact 9f86d081884c not finished, since 2026-11-26 10:00 UTC",
+            "in the step test",
+            "by ann@desk",
+            &way,
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+    }
+    board.stages[0].unfinished = Lookup::NotKnown {
+        reason: "permission denied".to_owned(),
+    };
+    let text = words(&board);
+    assert!(
+        text.contains("? unfinished commands not known: permission denied"),
+        "{text}"
+    );
+    assert!(!board.is_complete());
+}

@@ -14,7 +14,8 @@ use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::promotion::{
     Change, ChangeSchema, Checkout, DeployOutcome, FunctionChange, LambdaPlanSummary, LambdaReport,
     LambdaStage, PromotionListener, SchemaPlan, SchemaTarget, Upload, VersionSource,
-    deploy_records, look, migration_names, no_function, not_served, planned, running_record,
+    deploy_records, ensure_none_is_interrupted, look, migration_names, no_function, not_served,
+    planned, running_record,
 };
 
 /// The request of a deploy to Lambda.
@@ -124,6 +125,8 @@ impl LambdaDeployPlan {
         let manifest = &artifact.manifest;
         let mut notes = Vec::new();
         notes.extend(ensure_tested(request, &manifest.digest()).await?);
+        let earlier = ensure_none_is_interrupted(&stage.database, COMMAND).await?;
+        notes.extend(earlier.map(|earlier| earlier.note(&manifest.digest())));
         let lambda = Lambda::connect(&request.access).await?;
         let live = look(&lambda, stage).await?;
         let running = running_record(stage, &live).await?;

@@ -16,7 +16,8 @@ pub enum DeployOutcome {
     Restored,
     /// The artifact is live, and has not passed its test: the one before could not be made live again.
     Untested,
-    /// A person took it back with `--abort`, or another command began after it was interrupted.
+    /// A person took it back with `--abort`, whatever was live by then, or another command began after it was
+    /// interrupted.
     Aborted,
     /// An outcome that this version does not know.
     Other,

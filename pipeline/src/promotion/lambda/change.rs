@@ -155,6 +155,8 @@ impl Change<'_> {
     }
 
     async fn step(&self, step: Step, started: &mut Started) -> Result<String, Error> {
+        started.progress.step = Some(step.name().to_owned());
+        started.progress.save(&started.lease).await?;
         match step {
             Step::Migrate => self.migrate(started).await,
             Step::Deploy => self.publish(started).await,

@@ -21,7 +21,7 @@ mod versions;
 pub use self::abort::abort_on_lambda;
 pub(crate) use self::change::{Change, ChangeSchema, FunctionChange, VersionSource, not_served};
 pub(crate) use self::choice::archive_path;
-pub(crate) use self::live::{LiveFunction, look, look_at_aliases};
+pub(crate) use self::live::{LiveFunction, look, look_at_aliases, versions_of};
 pub use self::promotion::{LambdaPromotionPlan, LambdaPromotionRequest};
 pub(crate) use self::publish::{Upload, no_function};
 pub(crate) use self::records::{MOST_RECORDS, record_of, running_record};

@@ -33,6 +33,9 @@ pub(super) struct LambdaProgress {
     pub(super) moves: bool,
     /// The number of the deploy record.
     pub(super) record: i64,
+    /// The name of the step that has begun last.
+    #[serde(default)]
+    pub(super) step: Option<String>,
 }
 
 /// The platform of a [`LambdaProgress`].

@@ -20,6 +20,7 @@ use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlanSummary, migration_names, planned};
 use crate::promotion::request::Checkout;
 use crate::promotion::schema::{SchemaPlan, SchemaTarget};
+use crate::promotion::unfinished_change::ensure_none_is_interrupted;
 
 /// The request of a promotion on Lambda.
 #[derive(Debug)]
@@ -90,6 +91,7 @@ impl LambdaPromotionPlan {
     /// of the two databases.
     pub async fn make(request: &LambdaPromotionRequest) -> Result<Self, Error> {
         let (from, to) = (&request.from, &request.to);
+        let unfinished = ensure_none_is_interrupted(&to.database, COMMAND).await?;
         let lambda = Lambda::connect(&request.access).await?;
         let source = look(&lambda, from).await?;
         let target = look(&lambda, to).await?;
@@ -100,6 +102,13 @@ impl LambdaPromotionPlan {
         let manifest = Manifest::of_json(&record.manifest)?;
         ensure_same_archives(from, &source, &manifest)?;
         let mut notes = Vec::new();
+        notes.extend(
+            unfinished
+                .iter()
+                .map(|earlier| earlier.note(&manifest.digest())),
+        );
+        let goes_on =
+            unfinished.is_some_and(|earlier| earlier.is_gone_on_with_by(&manifest.digest()));
         let running = running_record(to, &target).await?;
         let commit = manifest.commit.name.as_deref();
         let older = running.as_ref().and_then(|record| record.commit.as_deref());
@@ -164,7 +173,8 @@ impl LambdaPromotionPlan {
             commit: manifest.commit.name.clone(),
             has_uncommitted_changes: manifest.commit.is_dirty,
             functions: changes.iter().map(planned).collect(),
-            is_promoted: running.is_some_and(|running| running.artifact == manifest.digest()),
+            is_promoted: !goes_on
+                && running.is_some_and(|running| running.artifact == manifest.digest()),
             migrations: migration_names(&schema),
             possible_after: schema.possible_after(),
             notes,

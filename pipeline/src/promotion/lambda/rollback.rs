@@ -19,7 +19,9 @@ use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
 use crate::promotion::lambda::versions::FunctionVersions;
+use crate::promotion::rollback::twice;
 use crate::promotion::runnable::ensure_runnable;
+use crate::promotion::unfinished_change::ensure_none_of_others;
 
 /// The request of a rollback on Lambda.
 #[derive(Debug)]
@@ -92,15 +94,17 @@ impl LambdaRollbackPlan {
     /// errors of AWS and the database.
     pub async fn make(request: &LambdaRollbackRequest) -> Result<Self, Error> {
         let stage = &request.stage;
+        ensure_none_of_others(&stage.database, COMMAND).await?;
         let lambda = Lambda::connect(&request.access).await?;
         let live = look(&lambda, stage).await?;
-        let record = earlier_record(request, &live).await?;
+        let (record, taken_back) = earlier_record(request, &live).await?;
         let versions = record.deploy.as_deref().and_then(FunctionVersions::parse);
         let versions = versions.unwrap_or_default();
         let manifest = Manifest::of_json(&record.manifest)?;
         let migrations = request.migrations.as_ref();
         ensure_runnable(&stage.database, migrations, &manifest).await?;
         let (mut changes, mut notes) = (Vec::new(), Vec::new());
+        notes.extend(taken_back.map(|begun| twice(stage.stage, &begun)));
         for live in live {
             match versions.of(&live.lambda) {
                 Some(version) => changes.push(FunctionChange {
@@ -172,11 +176,11 @@ impl LambdaRollbackPlan {
     }
 }
 
-/// Returns the record of the deploy to go back to.
+/// Returns the record of the deploy to go back to; and where that takes a rollback back, when that began.
 async fn earlier_record(
     request: &LambdaRollbackRequest,
     live: &[LiveFunction],
-) -> Result<DeployRecord, Error> {
+) -> Result<(DeployRecord, Option<String>), Error> {
     let stage = request.stage.stage;
     let refused = |message: String| Err(Error::new(ErrorKind::Promotion, message));
     let records = deploy_record::deploy_records(&request.stage.database, MOST_RECORDS).await?;
@@ -187,16 +191,20 @@ async fn earlier_record(
     let Some(current) = versions_of(live).to_text() else {
         return refused(format!("stage {stage} has no deploy on Lambda"));
     };
+    let mut taken_back = None;
     let wanted = match &request.to {
         Some(versions) => versions.trim().to_owned(),
         None => {
             let running = succeeded
                 .iter()
                 .find(|record| record.deploy.as_deref() == Some(&*current));
+            let of_rollback = running.filter(|record| record.command == COMMAND);
+            taken_back = of_rollback.map(|record| record.started_at.clone());
             let Some(previous) = running.and_then(|record| record.previous.clone()) else {
                 return refused(format!(
-                    "the database of stage {stage} has no record of what was there before {current}: name \
-                     the versions to go back to by --to, from `stagelink history {stage}`"
+                    "the database of stage {stage} has no record of what was there before {current}. \
+                     `stagelink history {stage}` lists the versions, and `stagelink rollback {stage} --to \
+                     VERSIONS` takes those of one of its rows"
                 ));
             };
             previous
@@ -209,7 +217,7 @@ async fn earlier_record(
         .iter()
         .position(|record| record.deploy.as_deref() == Some(&*wanted));
     match found {
-        Some(found) => Ok(succeeded.swap_remove(found)),
+        Some(found) => Ok((succeeded.swap_remove(found), taken_back)),
         None => refused(format!(
             "{} has no record in the database of stage {stage}, so nothing tells the schema that it \
              needs: it was made by other means than stagelink; move the aliases by hand, or go forward",

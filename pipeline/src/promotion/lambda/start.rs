@@ -3,8 +3,6 @@
 
 use std::sync::Arc;
 
-use stagelink::Stage;
-
 use crate::artifact::Manifest;
 use crate::aws::Lambda;
 use crate::error::{Error, ErrorKind};
@@ -16,6 +14,7 @@ use crate::promotion::lambda::progress::{LambdaProgress, Platform};
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::versions::FunctionVersions;
 use crate::promotion::lease::{Lease, Taken};
+use crate::promotion::unfinished::rerun;
 use crate::promotion::waiting::take_when_free;
 
 /// A change that is about to begin.
@@ -103,6 +102,7 @@ impl Beginning<'_> {
             migrated_names: Vec::new(),
             moves: false,
             record: 0,
+            step: None,
         };
         let now = Aliases::read(self.lambda, self.stage, &progress).await?;
         now.ensure_known(&progress)?;
@@ -129,17 +129,9 @@ impl Beginning<'_> {
             ErrorKind::Promotion,
             format!(
                 "an earlier `stagelink {command}` on stage {stage} is not finished, {what}: take back \
-                 what it did by {}",
-                abort_command(command, stage)
+                 what it did by `{} --abort`",
+                rerun(command, &stage.to_string())
             ),
         )
-    }
-}
-
-/// Returns the command that takes back an unfinished one.
-fn abort_command(command: &str, stage: Stage) -> String {
-    match command {
-        "promote" => format!("`stagelink promote --to {stage} --abort`"),
-        _ => format!("`stagelink {command} {stage} --abort`"),
     }
 }

@@ -1,6 +1,7 @@
 //! The part of a lease by which the clients of services make sure that this process still holds it.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::renewal::{Change, Request};
 use crate::error::{Error, ErrorKind};
 use crate::fence::Fence;
+use crate::promotion::stop::OrderlyStop;
 
 /// A lease that may be asked for from several places. It ends with the lease.
 #[derive(Clone)]
@@ -23,6 +25,9 @@ pub(crate) struct LeaseHandle {
     pub(super) requests: mpsc::Sender<Request>,
     /// The reason why the lease is lost.
     pub(super) lost: Arc<OnceLock<String>>,
+    /// True while the result of the latest attempt at a change is not known.
+    pub(super) is_in_doubt: Arc<AtomicBool>,
+    pub(super) stop: Option<OrderlyStop>,
 }
 
 impl LeaseHandle {
@@ -38,6 +43,13 @@ impl LeaseHandle {
 
     pub(super) fn is_lost(&self) -> bool {
         self.lost.get().is_some()
+    }
+
+    /// Waits until the command is dropped, where it is to stop.
+    async fn hold_back(&self) {
+        if let Some(stop) = &self.stop {
+            stop.hold_back().await;
+        }
     }
 
     /// Lets the renewal make a change of the row.
@@ -84,7 +96,25 @@ impl LeaseHandle {
 
 impl Fence for LeaseHandle {
     fn ensure(&self) -> BoxFuture<'_, Result<(), Error>> {
-        Box::pin(self.renew())
+        Box::pin(async {
+            self.hold_back().await;
+            self.renew().await?;
+            self.hold_back().await;
+            Ok(())
+        })
+    }
+
+    fn begins(&self) {
+        if let Some(stop) = &self.stop {
+            stop.attempt_begins();
+        }
+    }
+
+    fn ended(&self, is_known: bool) {
+        self.is_in_doubt.store(!is_known, Ordering::Relaxed);
+        if let Some(stop) = &self.stop {
+            stop.attempt_ended();
+        }
     }
 }
 

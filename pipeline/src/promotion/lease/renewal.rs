@@ -1,5 +1,6 @@
 //! The task that renews a lease, and makes all of its changes, on a session of its own.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::Session;
+use crate::promotion::stop::LeaseEnd;
 
 /// The times of a lease.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,8 @@ pub(super) enum Change {
     Save(String),
     /// Deletes it.
     Release,
+    /// Ends it: deletes a row without progress, and lets one with progress be expired.
+    End,
 }
 
 /// A change that the holder asks for, and the way to its result.
@@ -63,21 +67,29 @@ pub(super) struct Renewal {
     pub(super) times: Times,
     /// The reason why the lease is lost.
     pub(super) lost: Arc<OnceLock<String>>,
+    /// True while the result of the latest attempt at a change is not known.
+    pub(super) is_in_doubt: Arc<AtomicBool>,
 }
 
 impl Renewal {
-    /// Renews the lease until it is released or lost, or the holder is gone.
-    pub(super) async fn run(self, mut requests: mpsc::Receiver<Request>) {
+    /// Renews the lease until it is released or lost, or the holder is gone, who gives it back by that. Tells
+    /// the end where there is a way to.
+    pub(super) async fn run(
+        self,
+        mut requests: mpsc::Receiver<Request>,
+        mut holder_is_gone: oneshot::Receiver<()>,
+        told: Option<oneshot::Sender<LeaseEnd>>,
+    ) {
         let mut ticks = interval(self.times.period);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // The first tick is at once, and the lease was taken just now.
         ticks.tick().await;
         loop {
             let request = tokio::select! {
-                request = requests.recv() => match request {
-                    Some(request) => Some(request),
-                    None => return,
-                },
+                biased;
+                // What the holder has asked for comes before its end.
+                Some(request) = requests.recv() => Some(request),
+                _ = &mut holder_is_gone => break,
                 _ = ticks.tick() => None,
             };
             let change = request.as_ref().map_or(&Change::Renew, |one| &one.change);
@@ -92,6 +104,34 @@ impl Renewal {
             if is_over {
                 return;
             }
+        }
+        let end = self.end().await;
+        if let Some(told) = told {
+            let _ = told.send(end);
+        }
+    }
+
+    /// Ends the lease of a holder that is gone.
+    async fn end(&self) -> LeaseEnd {
+        let stage = self.session.stage;
+        let held = async |reason: &str| {
+            let read = LeaseRow::read(&self.session.client, &self.table, stage);
+            let row = self.session.answered("", read).await.ok().flatten();
+            let row = row.filter(|row| row.token == self.token);
+            LeaseEnd {
+                stage,
+                held_since: Some(reason.to_owned()),
+                holds_until: row.map(|row| row.expires_at),
+            }
+        };
+        if self.is_in_doubt.load(Ordering::Relaxed) {
+            return held("a call that changes something was under way, whose result is not known")
+                .await;
+        }
+        // A row that is another command's by now stays as it is.
+        match self.session.answered("", self.change(&Change::End)).await {
+            Ok(_) => LeaseEnd::given_back(stage),
+            Err(_) => held("the database does not answer").await,
         }
     }
 
@@ -150,6 +190,15 @@ impl Renewal {
                 vec![(&seconds as _, Type::FLOAT8), (progress as _, Type::TEXT)],
             ),
             Change::Release => (format!("DELETE FROM {table} WHERE {is_own}"), Vec::new()),
+            // One statement sees the row as it was, so each of the two acts on its own rows.
+            Change::End => (
+                format!(
+                    "WITH unused AS (DELETE FROM {table} WHERE {is_own} AND progress IS NULL) \
+                     UPDATE {table} SET expires_at = pg_catalog.clock_timestamp() \
+                     WHERE {is_held} AND progress IS NOT NULL"
+                ),
+                Vec::new(),
+            ),
         };
         let parameters: Vec<_> = own.into_iter().chain(more).collect();
         let rows = self.session.client.execute_typed(&sql, &parameters).await?;

@@ -6,6 +6,8 @@ use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::*;
+use crate::fence::FenceSlot;
+use crate::promotion::stop::LeaseEnd;
 use crate::promotion::test_database::{CANARY, TestDatabase, as_superuser};
 
 /// Moves the end of all leases into the past.
@@ -101,7 +103,7 @@ async fn expired_lease_of_the_same_command_is_taken_over_with_its_progress() {
     let progress = json!({ "artifact": "abc", "key": "c4n4ry-key" });
     lease.save(&progress).await.unwrap();
     // The process is gone, and the lease is not: only its end by the server's clock counts.
-    drop(lease);
+    lease.kill();
     let error = refused(&database, "bob@desk", "promote").await;
     assert_eq!(error.kind(), ErrorKind::Busy);
     database.run(EXPIRE).await;
@@ -145,7 +147,7 @@ async fn row_that_came_with_a_backup_is_not_gone_on_with_and_abort_removes_it_al
     let lease = taken(&database, "production", "ann@desk").await;
     let progress = json!({ "deploy": "d1", "key": "c4n4ry-key" });
     lease.save(&progress).await.unwrap();
-    drop(lease);
+    lease.kill();
     assert!(!Lease::look(&production).await.unwrap().unwrap().is_foreign);
     // As pg_restore does it: another table, with the same rows.
     database
@@ -175,7 +177,7 @@ async fn row_that_came_with_a_backup_is_not_gone_on_with_and_abort_removes_it_al
         assert!(told.contains(part), "{told}");
     }
     assert!(!told.contains("c4n4ry"), "{told}");
-    drop(taken(&database, "production", "bob@desk").await);
+    taken(&database, "production", "bob@desk").await.kill();
     // Its own one is taken over as before.
     let row = Lease::look(&production).await.unwrap().expect("a row");
     assert!(!row.is_foreign);
@@ -184,7 +186,7 @@ async fn row_that_came_with_a_backup_is_not_gone_on_with_and_abort_removes_it_al
 #[tokio::test]
 async fn expired_lease_without_progress_has_changed_nothing_and_is_free() {
     let database = TestDatabase::new().await;
-    drop(taken(&database, "production", "ann@desk").await);
+    taken(&database, "production", "ann@desk").await.kill();
     database.run(EXPIRE).await;
     let progress = json!({ "artifact": "abc" });
     let production = database.of("production");
@@ -321,9 +323,9 @@ async fn renewal_moves_the_end_by_itself_and_its_failure_loses_the_lease() {
 }
 
 #[tokio::test]
-async fn dropped_lease_leaves_its_row_and_no_session() {
+async fn lease_of_a_killed_process_leaves_its_row_and_no_session() {
     let database = TestDatabase::new().await;
-    drop(taken(&database, "production", "ann@desk").await);
+    taken(&database, "production", "ann@desk").await.kill();
     let sessions = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
                     AND application_name = 'stagelink lease'";
     until("the end of the session", async || {
@@ -332,6 +334,117 @@ async fn dropped_lease_leaves_its_row_and_no_session() {
     .await;
     let rows = database.rows("SELECT holder FROM stagelink_leases").await;
     assert_eq!(rows, ["ann@desk"]);
+}
+
+/// Runs a command as one that may be stopped, and returns its result with the ends of its leases.
+async fn watched<T>(command: impl Future<Output = T>) -> (T, Vec<LeaseEnd>) {
+    let stop = OrderlyStop::default();
+    let result = stop.watch(command).await;
+    (result, stop.lease_ends().await)
+}
+
+#[tokio::test]
+async fn dropped_lease_is_given_back_at_once_and_keeps_what_a_rerun_needs() {
+    let database = TestDatabase::new().await;
+    let production = database.of("production");
+    let without_progress = async { drop(taken(&database, "production", "ann@desk").await) };
+    let ((), ends) = watched(without_progress).await;
+    let texts: Vec<_> = ends.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["the lease on stage production is given back"]);
+    assert!(Lease::look(&production).await.unwrap().is_none());
+
+    let progress = json!({ "artifact": "abc", "key": "c4n4ry-key" });
+    let with_progress = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        lease.save(&progress).await.unwrap();
+    };
+    let ((), ends) = watched(with_progress).await;
+    assert_eq!(ends.len(), 1);
+    assert_eq!(ends[0].held_since, None);
+    let row = Lease::look(&production).await.unwrap().expect("a row");
+    assert!(row.is_expired);
+    let resumed = Lease::take(&production, "bob@desk", "promote", None).await;
+    let Ok(Taken::Resumed(lease, kept)) = resumed else {
+        panic!("{resumed:?}");
+    };
+    assert_eq!(kept.0, progress);
+    // One that is released is not told: it is done.
+    let ((), ends) = watched(async { lease.release().await.unwrap() }).await;
+    assert_eq!(ends, []);
+}
+
+#[tokio::test]
+async fn lease_whose_change_is_in_doubt_keeps_its_time_and_says_until_when() {
+    let database = TestDatabase::new().await;
+    let production = database.of("production");
+    let in_doubt = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        let slot = FenceSlot::default();
+        slot.set(Arc::new(lease.handle().clone()));
+        let attempt = slot.begin_attempt().await.unwrap();
+        // As a request whose answer has not come.
+        drop(attempt);
+    };
+    let ((), ends) = watched(in_doubt).await;
+    let row = Lease::look(&production).await.unwrap().expect("a row");
+    assert!(!row.is_expired);
+    let text = ends[0].to_string();
+    for part in [&*format!("holds until {}", row.expires_at), "not known"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // One that has its answer is over.
+    database.run(EXPIRE).await;
+    let answered = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        let slot = FenceSlot::default();
+        slot.set(Arc::new(lease.handle().clone()));
+        for is_known in [false, true] {
+            slot.begin_attempt().await.unwrap().end(is_known);
+        }
+    };
+    let ((), ends) = watched(answered).await;
+    assert_eq!(ends[0].held_since, None);
+    assert!(Lease::look(&production).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn stopped_command_ends_the_change_that_is_under_way_and_begins_no_other() {
+    let database = TestDatabase::new().await;
+    let stop = OrderlyStop::default();
+    let (begun, has_begun) = oneshot::channel();
+    let (answer, has_answer) = oneshot::channel::<()>();
+    let mut made = Vec::new();
+    let command = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        let slot = FenceSlot::default();
+        slot.set(Arc::new(lease.handle().clone()));
+        let attempt = slot.begin_attempt().await.unwrap();
+        begun.send(()).unwrap();
+        has_answer.await.unwrap();
+        attempt.end(true);
+        made.push("the first");
+        let _attempt = slot.begin_attempt().await.unwrap();
+        made.push("the second");
+    };
+    {
+        let mut command = std::pin::pin!(stop.watch(command));
+        tokio::select! {
+            () = &mut command => panic!("it ended"),
+            begun = has_begun => begun.unwrap(),
+        }
+        stop.request();
+        let is_settled = timeout(Duration::from_millis(50), stop.settled()).await;
+        assert!(is_settled.is_err(), "a change is under way");
+        answer.send(()).unwrap();
+        tokio::select! {
+            biased;
+            () = &mut command => panic!("it ended"),
+            () = stop.settled() => {}
+        }
+    }
+    assert_eq!(made, ["the first"]);
+    let ends = stop.lease_ends().await;
+    assert_eq!(ends[0].held_since, None);
 }
 
 #[tokio::test]
