@@ -74,9 +74,9 @@ pub struct LinkOptions {
     pub yes: bool,
 
     /// Prints a shell script for the Netlify command line instead. It refers to each secret by the
-    /// name of an environment variable. It neither sets anything nor prints JSON, so it excludes
-    /// --yes, --dry-run and --json.
-    #[arg(long, conflicts_with_all = ["dry_run", "yes", "json"])]
+    /// name of an environment variable. It neither sets anything nor prints JSON, and the Netlify
+    /// command line sets a real site's variables, so it excludes --yes, --dry-run, --json and --local.
+    #[arg(long, conflicts_with_all = ["dry_run", "yes", "json", "local"])]
     pub print: bool,
 
     /// Prints one line of JSON to standard output, also for an error, and the plan's tables to

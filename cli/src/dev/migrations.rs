@@ -46,7 +46,7 @@ impl LocalMigrations {
         if !self.folder.is_dir() {
             return Ok("the project has no migrations".to_owned());
         }
-        self.apply(stages).await
+        Ok(self.apply(stages).await?.join(", "))
     }
 
     /// Applies the migrations again whenever a file has appeared or changed, and says so. A mistake in
@@ -67,7 +67,7 @@ impl LocalMigrations {
             }
             self.applied.clone_from(&seen);
             match self.apply(cloud.stages()).await {
-                Ok(done) => note(format_args!("  migrations: {done}")),
+                Ok(done) => tell_each(&done),
                 Err(error) => {
                     note_error(&error);
                     note(AFTER_ERROR);
@@ -78,7 +78,7 @@ impl LocalMigrations {
 
     /// Applies the files ahead of the first one without a statement to each stage, whatever fails on
     /// another one; those of *after* only where no deploy is recorded. Returns what was done.
-    async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<String> {
+    async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<Vec<String>> {
         let folder = MigrationFolder::read(&self.folder)?;
         let empty = folder.empty_files().next();
         let empty = empty.map(|file| file.path().to_owned());
@@ -115,11 +115,9 @@ impl LocalMigrations {
             results.push(format!("{file} has no statement yet, and later files wait"));
         }
         match failed {
-            None => Ok(results.join(", ")),
+            None => Ok(results),
             Some(error) => {
-                if !results.is_empty() {
-                    note(format_args!("  migrations: {}", results.join(", ")));
-                }
+                tell_each(&results);
                 Err(error)
             }
         }
@@ -130,6 +128,12 @@ impl LocalMigrations {
             Ok(folder) => Ok(folder.files().to_vec()),
             Err(error) => Err(format!("{error:?}")),
         }
+    }
+}
+
+fn tell_each(results: &[String]) {
+    for result in results {
+        note(format_args!("  migrations: {result}"));
     }
 }
 

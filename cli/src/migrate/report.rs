@@ -327,7 +327,8 @@ fn add_safe_form(text: &mut String, form: &str) {
 /// The words before each further file of a safe form.
 const LATER_FILE: &str = "in a later file: ";
 
-/// Returns the decision of a deployed stage about a file that is applied here since the stage is local.
+/// Returns the decision of a deployed stage about a file that is applied here, since nothing is deployed to the
+/// local stage.
 pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'static str> {
     match migration.on_deployed_stage {
         Some("refused") => Some("refuses it"),
@@ -364,7 +365,7 @@ fn add_refusals<'a>(text: &mut String, migration: &PlannedMigration<'a>) -> &'a 
     };
     let _ = write!(
         text,
-        "\n    applied here, since the stage is local; a deployed stage {decision}"
+        "\n    applied here, since nothing is deployed to this local stage; a deployed stage {decision}"
     );
     for refusal in migration.refusals_on_deployed_stage {
         if !is_note(migration, refusal) {

@@ -1,8 +1,12 @@
 //! The checks of a project's migrations: of their files, and of a database's history.
 
+use std::collections::BTreeSet;
+
 use crate::doctor::verdict::{Finding, Level, Verdict};
 use crate::error::Error;
+use crate::migrations::class::Class;
 use crate::migrations::{MigrationFolder, MigrationState, name_stage};
+use crate::needs::MigrationList;
 
 /// Judges the folder of migrations.
 pub(super) fn judge_files(folder: &Result<MigrationFolder, Error>) -> Verdict {
@@ -28,8 +32,21 @@ pub(super) fn judge_files(folder: &Result<MigrationFolder, Error>) -> Verdict {
     }
 }
 
-/// Judges the history of a stage's database against the folder.
-pub(super) fn judge_history(state: &MigrationState, stage: &str, options: &str) -> Verdict {
+/// Returns the migrations of *after* by the classes that they have without a database, as `V1__name`.
+pub(super) fn of_after(folder: &MigrationFolder) -> BTreeSet<String> {
+    let list = MigrationList::of(folder);
+    let of_after = list.migrations().iter();
+    let of_after = of_after.filter(|one| one.class == Class::After);
+    of_after.map(ToString::to_string).collect()
+}
+
+/// Judges the history of a stage's database against the folder. `of_after` are its files of *after*.
+pub(super) fn judge_history(
+    state: &MigrationState,
+    of_after: &BTreeSet<String>,
+    stage: &str,
+    options: &str,
+) -> Verdict {
     let advice =
         format!("do as the message says; `stagelink migrate {stage}{options} --plan` says more");
     let problems = state.problems.iter();
@@ -46,21 +63,44 @@ pub(super) fn judge_history(state: &MigrationState, stage: &str, options: &str) 
         )
     });
     let mut findings: Vec<_> = problems.chain(unknown).collect();
-    if !state.pending.is_empty() && findings.is_empty() {
-        let files = state.pending.join(", ");
+    if !findings.is_empty() {
+        return Verdict::Findings(findings);
+    }
+    let pending = state.pending.iter().map(String::as_str);
+    let (waiting, pending): (Vec<&str>, Vec<&str>) =
+        pending.partition(|migration| of_after.contains(*migration));
+    if !pending.is_empty() {
         findings.push(Finding::new(
             Level::Warning,
-            match state.pending.len() {
-                1 => format!("{files} is not applied"),
-                count => format!("{count} migrations are not applied: {files}"),
-            },
+            not_applied(&pending),
             format_args!("run `stagelink migrate {stage}{options}`"),
+        ));
+    }
+    if !waiting.is_empty() {
+        findings.push(Finding::new(
+            Level::Warning,
+            format_args!(
+                "{}, since the code of before may need it",
+                not_applied(&waiting)
+            ),
+            format_args!(
+                "deploy code that was built with it, then run `stagelink migrate {stage} \
+                 --after{options}`"
+            ),
         ));
     }
     Verdict::of(
         findings,
         format_args!("{} applied, none pending", state.applied.len()),
     )
+}
+
+fn not_applied(migrations: &[&str]) -> String {
+    let files = migrations.join(", ");
+    match migrations.len() {
+        1 => format!("{files} is not applied"),
+        count => format!("{count} migrations are not applied: {files}"),
+    }
 }
 
 #[cfg(test)]
@@ -84,6 +124,12 @@ mod tests {
                 &["V4__a", "V5__b"],
                 "2 migrations are not applied",
             ),
+            (
+                &[],
+                &[],
+                &["V6__drop"],
+                "V6__drop is not applied, since the code of before may need it\", advice: \"deploy code",
+            ),
             (&["V1__a was edited"], &[], &["V4__a"], "V1__a was edited"),
             (&[], &["V3__c"], &["V4__a"], "V3__c was applied, and"),
         ] {
@@ -94,7 +140,8 @@ mod tests {
                 pending: texts(pending),
                 ..MigrationState::default()
             };
-            let verdict = judge_history(&state, "staging", " --local");
+            let of_after = ["V6__drop".to_owned()].into();
+            let verdict = judge_history(&state, &of_after, "staging", " --local");
             assert!(format!("{verdict:?}").contains(expected), "{verdict:?}");
             assert!(verdict.findings().len() <= 1, "{verdict:?}");
         }

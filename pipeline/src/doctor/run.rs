@@ -19,7 +19,7 @@ use crate::doctor::connection_checks::{
 };
 use crate::doctor::connection_facts::{ConnectionFacts, FromRequest};
 use crate::doctor::drift_checks::judge_drift;
-use crate::doctor::migration_checks::{judge_files, judge_history};
+use crate::doctor::migration_checks::{judge_files, judge_history, of_after};
 use crate::doctor::own_database::{self, Reached};
 use crate::doctor::questions::Questions;
 use crate::doctor::reach;
@@ -369,7 +369,10 @@ async fn examine_schema(
     match folder {
         Ok(folder) => {
             let state = MigrationState::read_by(client, Some(folder));
-            let state = questions.judge(state, |state| vec![judge_history(state, stage, options)]);
+            let of_after = of_after(folder);
+            let state = questions.judge(state, |state| {
+                vec![judge_history(state, &of_after, stage, options)]
+            });
             made.push((MIGRATIONS, state.await));
             if context.has_artifacts() {
                 let history = RecordedMigration::read_by(client, Some(folder));

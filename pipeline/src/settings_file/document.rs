@@ -139,7 +139,7 @@ fn stage_of(name: &str, kind: Option<&str>) -> Result<Stage, Mistake> {
             let shown: String = name.chars().take(40).collect();
             return Err(Mistake::at(
                 format!(
-                    "a table of stages is named after no kind of stage: add kind = \"review\", \
+                    "a stage with a name of its own needs a kind: add kind = \"review\", \
                      \"development\", \"staging\" or \"production\" to {shown:?}"
                 ),
                 table(),

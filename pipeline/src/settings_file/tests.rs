@@ -146,7 +146,7 @@ fn mistakes_are_named_with_their_key_or_line() {
     for (text, expected) in [
         (
             "\n[stages.staging]\n[stages.prod]",
-            "line 3: a table of stages is named after no kind of stage: add kind = \"review\", \
+            "line 3: a stage with a name of its own needs a kind: add kind = \"review\", \
              \"development\", \"staging\" or \"production\" to \"prod\"",
         ),
         (
