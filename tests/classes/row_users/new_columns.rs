@@ -69,6 +69,16 @@ pub(super) const CASES: &[Case] = &[
         "ALTER TABLE t ADD COLUMN c mood, ADD COLUMN d text[]",
         "UPDATE t SET id = 1 WHERE id = 1",
     ),
+    before(
+        "CREATE TABLE log (at timestamptz DEFAULT now(), op text, row jsonb);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             INSERT INTO log (op, row) VALUES (TG_OP, to_jsonb(NEW) - 'updated_at');
+             PERFORM pg_notify('t', row_to_json(NEW)::text); RETURN NULL; END $$;
+         CREATE TRIGGER log AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();
+         CREATE FUNCTION all_of_t() RETURNS SETOF json LANGUAGE sql AS 'SELECT row_to_json(x) FROM t x';",
+        ADD,
+        "INSERT INTO t (id) VALUES (3); UPDATE t SET id = 4 WHERE id = 3; SELECT all_of_t()",
+    ),
     after(
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
              IF (SELECT count(*) FROM jsonb_object_keys(to_jsonb(NEW))) <> 3 THEN RAISE 'odd'; END IF;

@@ -3,6 +3,7 @@
 //! A body in SQL or PL/pgSQL is a text that the server reads as it runs. So one more column is in each `*`, in
 //! `NEW`, and in a row that is a value. Words are read here, and no syntax: more is found than there is.
 
+mod json_of_row;
 mod table_rows;
 #[cfg(test)]
 mod tests;

@@ -106,7 +106,8 @@ impl BodyText {
             let named: Vec<usize> = statement.clone().filter(|at| is_of_tables(*at)).collect();
             let (read, values): (Vec<usize>, Vec<usize>) =
                 named.iter().partition(|at| self.is_read(**at, &statement));
-            let is_value = |at: &&usize| !self.is_symbol(**at + 1, ".");
+            let is_value =
+                |at: &&usize| !self.is_symbol(**at + 1, ".") && !self.is_kept_as_json(**at);
             if let Some(at) = values.iter().find(is_value) {
                 return Some(self.part(*at));
             }
@@ -125,6 +126,7 @@ impl BodyText {
                 let is_declared = aliases.iter().any(|(declared, _)| *declared == at);
                 let is_locked = self.is_before(at, &["of"]);
                 let is_of_column = self.is_symbol(at + 1, ".") && !self.is_symbol(at + 2, "*");
+                let is_alias = is_alias && !self.is_kept_as_json(at);
                 (is_alias || rows.iter().any(|row| row == name))
                     && self.qualifier(at).is_none()
                     && !is_declared

@@ -15,6 +15,10 @@ impl BodyText {
                 at = end;
             } else if self.is_trigger_row(at) {
                 let is_column = self.is_symbol(at + 1, ".") && self.name_at(at + 2).is_some();
+                if self.is_kept_as_json(at) {
+                    at += 1;
+                    continue;
+                }
                 if !is_column {
                     return Some(RowUse::Whole(self.part(at)));
                 }
