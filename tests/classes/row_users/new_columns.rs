@@ -77,7 +77,7 @@ pub(super) const CASES: &[Case] = &[
          CREATE TRIGGER log AFTER INSERT OR UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();
          CREATE FUNCTION all_of_t() RETURNS SETOF json LANGUAGE sql AS 'SELECT row_to_json(x) FROM t x';",
         ADD,
-        "INSERT INTO t (id) VALUES (3); UPDATE t SET id = 4 WHERE id = 3; SELECT all_of_t()",
+        "INSERT INTO t (id) VALUES (3); UPDATE t SET id = 4 WHERE id = 3; SELECT count(*) FROM all_of_t()",
     ),
     after(
         "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
