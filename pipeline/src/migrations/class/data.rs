@@ -98,6 +98,9 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
                 if draft.scope.is_read_by_its_parent(table) {
                     draft.add(INHERIT, part);
                 }
+                if holds_keys(draft.scope, table, part) {
+                    draft.add(BACKFILL, part);
+                }
                 // The rows of VALUES are few, and those of a query are not known.
                 let updates = holds(part, K::CONFLICT_DO_UPDATE_SET);
                 if updates && child(part, K::VALUES).is_none() {
@@ -141,20 +144,42 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
 /// Records the locks of an `INSERT` on the rows that its own reference. It waits where a session has locked such a
 /// row, and that session waits in its turn for what the file has locked.
 fn judge_references(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName) {
-    let list = child(part, SyntaxKind::COLUMN_TARGET_LIST);
+    let written = written_columns(part);
+    for other in draft.scope.referenced_by_rows(table, written.as_deref()) {
+        draft.lock(&other, LockMode::RowShare, false);
+        draft.is_long = true;
+    }
+}
+
+/// Returns the columns that an `INSERT` lists; `None` where it lists none.
+fn written_columns(part: &SyntaxNode) -> Option<Vec<String>> {
+    let list = child(part, SyntaxKind::COLUMN_TARGET_LIST)?;
     let kinds = [
         SyntaxKind::COLUMN_NAME_REF,
         SyntaxKind::COLUMN_NAME,
         SyntaxKind::NAME_REF,
     ];
-    let written = list.map(|list| {
-        let names = names_under(&list, &kinds).into_iter();
-        names.map(|name| name.name).collect::<Vec<_>>()
-    });
-    for other in draft.scope.referenced_by_rows(table, written.as_deref()) {
-        draft.lock(&other, LockMode::RowShare, false);
-        draft.is_long = true;
+    let names = names_under(&list, &kinds).into_iter();
+    Some(names.map(|name| name.name).collect())
+}
+
+/// Returns whether an `INSERT` of many rows writes unique keys of a table that others use: a session that writes
+/// one of the same keys waits for the end of the statement.
+fn holds_keys(scope: &Scope<'_>, table: &ObjectName, part: &SyntaxNode) -> bool {
+    let is_of_others = !scope.is_new(table) && !scope.is_of_run(table);
+    let is_of_many =
+        child(part, SyntaxKind::VALUES).is_none() && query::reads_many_rows(scope, part);
+    if !is_of_others || !is_of_many {
+        return false;
     }
+    let written = written_columns(part);
+    let is_written = |column: &String| written.as_ref().is_none_or(|all| all.contains(column));
+    let relation = scope.relation(table);
+    let mut indexes = relation.iter().flat_map(|facts| &facts.indexes);
+    indexes.any(|index| {
+        let mut columns = index.columns.iter().chain(&index.computed_from);
+        index.is_unique && columns.any(is_written)
+    })
 }
 
 /// Records the tables that a query fills.

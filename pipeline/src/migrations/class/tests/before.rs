@@ -113,6 +113,8 @@ fn statement_of_before_is_known() {
                 &[],
             ),
             ("INSERT INTO small (a) SELECT a FROM big", Before, &[]),
+            ("INSERT INTO big (a) SELECT a FROM big", Before, &[]),
+            ("INSERT INTO big (nn) SELECT 1", Before, &[]),
             ("SELECT count(*) FROM big", Before, &[]),
             ("SET search_path TO shop, public", Before, &[]),
             ("VACUUM ANALYZE big", Before, &[]),

@@ -17,6 +17,13 @@ fn statement_that_stops_is_known() {
                 Stop,
                 &["adding-field-with-default"],
             ),
+            // A session that inserts one of the same keys would wait for the end.
+            (
+                "INSERT INTO big (nn) SELECT b FROM big",
+                Stop,
+                &["backfill"],
+            ),
+            ("INSERT INTO big SELECT * FROM big", Stop, &["backfill"]),
             (
                 "ALTER TABLE big ADD COLUMN c int NOT NULL",
                 Stop,
