@@ -13,6 +13,11 @@ pub(super) const CASES: &[Case] = &[
     ),
     before(
         "",
+        "ALTER TABLE t ADD COLUMN c timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc')",
+        INSERT,
+    ),
+    before(
+        "",
         "ALTER TABLE t ADD COLUMN c int REFERENCES t (id)",
         INSERT,
     ),

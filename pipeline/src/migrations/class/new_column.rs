@@ -11,6 +11,7 @@ use super::lock::LockMode;
 use super::never_null::{self, is_never_null};
 use super::null_check::is_expression;
 use super::own_code;
+use super::query;
 use super::row_users;
 use super::rules::{
     ADD_COLUMN_WITH_CONSTRAINT, ADDING_FIELD_WITH_DEFAULT, ADDING_FOREIGN_KEY,
@@ -335,17 +336,41 @@ pub(super) fn added(
         .or_else(|| draft.scope.added_column(table, column))
 }
 
-/// Corrects squawk, which takes `-1` and `CURRENT_DATE` for volatile, and any array for constant.
+/// Corrects squawk, which takes `-1`, `CURRENT_DATE` and `now() AT TIME ZONE 'utc'` for volatile, and any array for
+/// constant.
 fn judge_default(draft: &mut Draft<'_>, constraint: &SyntaxNode) {
     use SyntaxKind as K;
-    let calls = find(constraint, K::CALL_EXPR).is_some();
-    if !calls {
+    let mut calls = constraint
+        .descendants()
+        .filter(|one| one.kind() == K::CALL_EXPR);
+    let is_stable = |call: SyntaxNode| {
+        let name = query::function_name(&call).unwrap_or_default();
+        let name = name.strip_prefix("pg_catalog.").unwrap_or(&name);
+        STABLE.contains(&name)
+    };
+    if calls.all(is_stable) {
         let because = "the default is one value for all rows";
         draft.dismiss(ADDING_FIELD_WITH_DEFAULT, constraint, because);
     } else if find(constraint, K::ARRAY_EXPR).is_some() {
         draft.add(ADDING_FIELD_WITH_DEFAULT, constraint);
     }
 }
+
+/// Functions of Postgres that are usual in defaults and not volatile, so that `ADD COLUMN` computes the default once
+/// (postgresql.org/docs/18/sql-altertable.html, Notes).
+const STABLE: [&str; 11] = [
+    "current_setting",
+    "date_trunc",
+    "json_build_array",
+    "json_build_object",
+    "jsonb_build_array",
+    "jsonb_build_object",
+    "lower",
+    "now",
+    "timezone",
+    "transaction_timestamp",
+    "upper",
+];
 
 /// Returns whether a default is NULL, also one of a type.
 pub(super) fn is_null(default: &SyntaxNode) -> bool {

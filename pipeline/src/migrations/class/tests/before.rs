@@ -115,6 +115,16 @@ fn statement_of_before_is_known() {
             ("INSERT INTO small (a) SELECT a FROM big", Before, &[]),
             ("INSERT INTO big (a) SELECT a FROM big", Before, &[]),
             ("INSERT INTO big (nn) SELECT 1", Before, &[]),
+            (
+                "ALTER TABLE big ADD COLUMN c timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc')",
+                Before,
+                &[],
+            ),
+            (
+                "ALTER TABLE big ADD COLUMN c jsonb NOT NULL DEFAULT jsonb_build_object('a', 1)",
+                Before,
+                &[],
+            ),
             ("SELECT count(*) FROM big", Before, &[]),
             ("SET search_path TO shop, public", Before, &[]),
             ("VACUUM ANALYZE big", Before, &[]),
