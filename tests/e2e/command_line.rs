@@ -349,7 +349,7 @@ async fn unknown_variable_of_stagelinks_is_noted_by_each_command_that_reads_them
 async fn option_that_excludes_others_says_so_in_its_help() {
     let folder = tempfile::tempdir().expect("a folder");
     for (command, words) in [
-        ("link", "excludes --yes, --dry-run and --json"),
+        ("link", "excludes --yes, --dry-run, --json and --local"),
         ("build", "excludes --target, which names the processor too"),
         ("build", "excludes --arch, since it names the processor"),
     ] {

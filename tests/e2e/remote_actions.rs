@@ -135,9 +135,7 @@ async fn board_changes_the_real_stage_when_its_operator_types_its_name() {
     let refused = desk.post("/api/plans", &roll_back).await;
     assert_eq!(refused.status, 409, "{}", refused.text());
     assert!(
-        refused
-            .text()
-            .contains("run `stagelink rollback production`"),
+        refused.text().contains("stagelink rollback production`"),
         "{}",
         refused.text()
     );

@@ -260,11 +260,7 @@ async fn wrong_arguments_and_names_are_errors_with_advice() {
         ),
         (&["stagin"], 2, "did you mean staging?"),
         (&[], 2, "no stage is named: `stagelink migrate staging`"),
-        (
-            &["--local"],
-            2,
-            "no stage is named: `stagelink migrate staging --local`",
-        ),
+        (&["--local"], 2, "no `stagelink dev` runs"),
         (
             &["drift"],
             2,

@@ -163,12 +163,15 @@ fn written_columns(part: &SyntaxNode) -> Option<Vec<String>> {
     Some(names.map(|name| name.name).collect())
 }
 
-/// Returns whether an `INSERT` of many rows writes unique keys of a table that others use: a session that writes
-/// one of the same keys waits for the end of the statement.
+/// Returns whether an `INSERT` of all rows of a query writes unique keys of a table that others use: a session that
+/// writes one of the same keys waits for the end of the statement.
 fn holds_keys(scope: &Scope<'_>, table: &ObjectName, part: &SyntaxNode) -> bool {
     let is_of_others = !scope.is_new(table) && !scope.is_of_run(table);
-    let is_of_many =
-        child(part, SyntaxKind::VALUES).is_none() && query::reads_many_rows(scope, part);
+    let is_bounded =
+        find(part, SyntaxKind::WHERE_CLAUSE).is_some_and(|clause| !selection::is_constant(&clause));
+    let is_of_many = child(part, SyntaxKind::VALUES).is_none()
+        && !is_bounded
+        && query::reads_many_rows(scope, part);
     if !is_of_others || !is_of_many {
         return false;
     }

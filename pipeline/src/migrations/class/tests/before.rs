@@ -116,6 +116,11 @@ fn statement_of_before_is_known() {
             ("INSERT INTO big (a) SELECT a FROM big", Before, &[]),
             ("INSERT INTO big (nn) SELECT 1", Before, &[]),
             (
+                "INSERT INTO big (nn) SELECT b FROM big WHERE b BETWEEN 1 AND 50",
+                Before,
+                &[],
+            ),
+            (
                 "ALTER TABLE big ADD COLUMN c timestamp NOT NULL DEFAULT (now() AT TIME ZONE 'utc')",
                 Before,
                 &[],
