@@ -207,7 +207,7 @@ async fn rollback_sees_a_migration_that_was_applied_since_its_plan() {
         .connect_as_superuser_to(&shop.clouds.production)
         .await;
     let holder = holder.expect("a session");
-    let lock = "BEGIN; LOCK TABLE stagelink_leases IN ACCESS EXCLUSIVE MODE";
+    let lock = "BEGIN; LOCK TABLE stagelink_leases IN EXCLUSIVE MODE";
     holder.batch_execute(lock).await.expect("a lock");
     let mut command = shop.command(&["rollback", "--yes"]).await;
     let mut child = command.spawn().expect("it starts");
