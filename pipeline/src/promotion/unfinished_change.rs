@@ -22,7 +22,7 @@ pub struct UnfinishedChange {
     pub command: String,
     /// The person or job that began it, as `user@host`; empty where that is not known.
     pub by: String,
-    /// When it began, in the format of RFC 3339.
+    /// The time at which it began, in the format of RFC 3339.
     pub since: String,
     /// The digest of the artifact, once the command has kept one.
     pub artifact: Option<String>,
@@ -152,7 +152,7 @@ impl UnfinishedChange {
         }
     }
 
-    /// When it began, by whom, and in which step it is, as the end of a sentence.
+    /// Returns its beginning, its person and its step, as the end of a sentence.
     fn course(&self) -> String {
         let mut course = format!("begun {}", moment(&self.since));
         if !self.by.is_empty() {
