@@ -36,7 +36,6 @@ impl Payload {
             let request = event.into_request(&origin).map(Box::new);
             return Self::Request(origin, request);
         }
-        // `lambda_http` would read some of these by other rules, or panic.
         if let Some((origin, problem)) = refuse_unreadable(text.get()) {
             return Self::Request(origin, Err(problem));
         }
@@ -48,11 +47,15 @@ impl Payload {
 }
 
 /// Reads a request of a form for which the function has turned features of `lambda_http` on, such
-/// as those of WebSocket APIs.
+/// as those of WebSocket APIs. The forms that [`HttpEvent`] reads are read by it alone:
+/// `lambda_http` has other rules for them, and panics at some.
 #[cold]
 fn of_another_form(text: &str) -> Option<(RequestOrigin, Request)> {
     let event: LambdaRequest = serde_json::from_str(text).ok()?;
     let origin = event.request_origin();
+    if let RequestOrigin::ApiGatewayV1 | RequestOrigin::ApiGatewayV2 | RequestOrigin::Alb = origin {
+        return None;
+    }
     // The conversion panics at what is no URL.
     let request = std::panic::catch_unwind(|| Request::from(event)).ok()?;
     Some((origin, request))
@@ -200,6 +203,24 @@ mod tests {
         event["headers"]["x-forwarded-proto"] = json!("https,https");
         let problem = read_event(&event).unwrap_err();
         assert_eq!(problem.status(), 400);
+    }
+
+    #[test]
+    fn event_with_a_member_twice_is_refused_by_its_own_reader() {
+        let twice = r#""rawUrl": "https://a.example/", "rawUrl": "https://b.example/""#;
+        for event in [
+            format!(r#"{{"httpMethod": "GET", {twice}, "requestContext": {{}}}}"#),
+            r#"{"requestContext": {}, "httpMethod": "GET", "requestContext": {}}"#.to_owned(),
+            format!(
+                r#"{{"path": "/", "httpMethod": "GET", {twice}, "requestContext": {{"elb": {{}}}},
+                "headers": {{"host": "a.example", "x-forwarded-proto": "https,https"}}}}"#
+            ),
+        ] {
+            let Payload::Request(_, Err(problem)) = serde_json::from_str(&event).unwrap() else {
+                panic!("{event} is not refused");
+            };
+            assert_eq!(problem.status(), 400);
+        }
     }
 
     #[test]

@@ -52,31 +52,73 @@ pub(super) struct HttpEvent<'a> {
     request_context: Option<&'a RawValue>,
 }
 
-/// The members of an event that tell the forms apart.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The members of an event or of its context that tell the forms apart, if they are not null.
+///
+/// A member may come twice: refusing that is left to the readers of values, so that such an event
+/// is still known as a request.
+#[derive(Default)]
 struct Outline<'a> {
-    http_method: Option<IgnoredAny>,
-    raw_url: Option<IgnoredAny>,
-    #[serde(borrow)]
-    request_context: Option<&'a RawValue>,
+    has_method: bool,
+    has_url: bool,
+    has_elb: bool,
+    has_http: bool,
+    context: Option<&'a RawValue>,
 }
 
-/// The members of a request's context that tell the forms apart.
 #[derive(Deserialize)]
-struct ContextMembers {
-    elb: Option<IgnoredAny>,
-    http: Option<IgnoredAny>,
+#[serde(field_identifier, rename_all = "camelCase")]
+enum OutlineMember {
+    HttpMethod,
+    RawUrl,
+    RequestContext,
+    Elb,
+    Http,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for Outline<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(OutlineVisitor)
+    }
+}
+
+struct OutlineVisitor;
+
+impl<'de> Visitor<'de> for OutlineVisitor {
+    type Value = Outline<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut outline = Outline::default();
+        while let Some(member) = map.next_key()? {
+            if let OutlineMember::RequestContext = member {
+                outline.context = map.next_value()?;
+                continue;
+            }
+            let is_present = map.next_value::<Option<IgnoredAny>>()?.is_some();
+            match member {
+                OutlineMember::HttpMethod => outline.has_method = is_present,
+                OutlineMember::RawUrl => outline.has_url = is_present,
+                OutlineMember::Elb => outline.has_elb = is_present,
+                OutlineMember::Http => outline.has_http = is_present,
+                OutlineMember::RequestContext | OutlineMember::Other => {}
+            }
+        }
+        Ok(outline)
+    }
 }
 
 fn origin_of(has_method: bool, context: Option<&RawValue>) -> Option<RequestOrigin> {
     let context = context.map_or("{}", RawValue::get);
-    let members: ContextMembers = serde_json::from_str(context).ok()?;
-    match members {
-        ContextMembers { http: Some(_), .. } => Some(RequestOrigin::ApiGatewayV2),
-        ContextMembers { elb: Some(_), .. } if has_method => Some(RequestOrigin::Alb),
-        ContextMembers { .. } if has_method => Some(RequestOrigin::ApiGatewayV1),
-        ContextMembers { .. } => None,
+    match serde_json::from_str(context).ok()? {
+        Outline { has_http: true, .. } => Some(RequestOrigin::ApiGatewayV2),
+        Outline { has_elb: true, .. } if has_method => Some(RequestOrigin::Alb),
+        Outline { .. } if has_method => Some(RequestOrigin::ApiGatewayV1),
+        Outline { .. } => None,
     }
 }
 
@@ -88,9 +130,9 @@ fn origin_of(has_method: bool, context: Option<&RawValue>) -> Option<RequestOrig
 #[cold]
 pub(super) fn refuse_unreadable(text: &str) -> Option<(RequestOrigin, Problem)> {
     let outline: Outline<'_> = serde_json::from_str(text).ok()?;
-    let is_request = outline.request_context.is_some() || outline.raw_url.is_some();
+    let is_request = outline.context.is_some() || outline.has_url;
     is_request.then_some(())?;
-    let origin = origin_of(outline.http_method.is_some(), outline.request_context)?;
+    let origin = origin_of(outline.has_method, outline.context)?;
     let event: Result<HttpEvent<'_>, _> = parse("", &mut deserializer(text));
     let detail = "The request's event has values of other types.";
     Some((origin, unreadable(&event.err()?, detail)))
