@@ -29,7 +29,7 @@ await ask(staging, "/api/health");
 await ask(production, "/api/guestbook", sign("Grace"));
 
 for (const colorScheme of ["light", "dark"]) {
-  const page = await open(browser, board.url, { colorScheme, viewport: { width: 1080, height: 800 } });
+  const page = await open(browser, board.url, { colorScheme, viewport: { width: 1080, height: 1000 } });
   await page.getByText("SCRAM channel binding").nth(1).waitFor();
   await until("the requests are shown", async () => (await page.locator("#requests li").count()) >= 9);
   await page.screenshot({ path: `${folder}/board-${colorScheme}.png` });
