@@ -2,19 +2,16 @@
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
 use stagelink_pipeline::{LambdaPromotionPlan, LambdaPromotionRequest, StageAfterStop};
 
 use super::checkout::git_checkout;
-use super::ensure_artifact;
 use super::progress::{look, shown};
+use super::{ensure_artifact, ensure_change, stages};
 use crate::args::PromoteOptions;
 use crate::lambda;
 use crate::operator;
 use crate::planned_change::{Begun, PlannedChange};
 use crate::project;
-use crate::stage_name;
-use crate::usage_error::of_usage;
 
 /// Promotes on Lambda: shows the plan, asks, and runs it.
 ///
@@ -45,12 +42,7 @@ pub(super) async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::
     if !change.show_plan(&summary, lambda::plan(summary))? {
         return Ok(());
     }
-    if summary.is_promoted && !options.again {
-        bail!(
-            "stage {to} runs this artifact already: add --again to promote it once more, as after a \
-             change of variables"
-        );
-    }
+    ensure_change(options, summary.is_promoted, to)?;
     change
         .confirm(
             &format!("Promote to {to}?"),
@@ -65,15 +57,7 @@ async fn request(options: &PromoteOptions) -> anyhow::Result<LambdaPromotionRequ
     let folder = &options.local.project;
     let file = project::settings_file(folder)?;
     let file = file.as_ref();
-    let (from, to) = (
-        stage_name::parse(&options.from, file)?,
-        stage_name::parse(&options.to, file)?,
-    );
-    if from == to {
-        return Err(of_usage(anyhow!(
-            "--from and --to are both {from}: a promotion goes from one stage to another"
-        )));
-    }
+    let (from, to) = stages(options, file)?;
     let access = lambda::access(&options.local)?;
     let root = project::root(folder, file);
     let mut request = LambdaPromotionRequest::new(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use stagelink::{Database, Settings, Stage};
 use stagelink_pipeline::{
-    DeployContext, MigrationOptions, PromotionPlan, PromotionRequest, StageAfterStop,
+    DeployContext, MigrationOptions, PromotionPlan, PromotionRequest, SettingsFile, StageAfterStop,
     abort_promotion,
 };
 
@@ -78,12 +78,7 @@ async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> 
     if !change.show_plan(&summary, text::plan(summary))? {
         return Ok(());
     }
-    if summary.is_promoted && !options.again {
-        bail!(
-            "stage {to} runs this artifact already: add --again to promote it once more, as after a \
-             change of variables"
-        );
-    }
+    ensure_change(options, summary.is_promoted, to)?;
     change
         .confirm(
             &format!("Promote to {to}?"),
@@ -111,6 +106,29 @@ fn ensure_artifact(options: &PromoteOptions, artifact: &str) -> anyhow::Result<(
     }
 }
 
+/// Makes sure that the target does not run the artifact yet, or that this is wanted.
+fn ensure_change(options: &PromoteOptions, is_promoted: bool, to: Stage) -> anyhow::Result<()> {
+    if is_promoted && !options.again {
+        bail!(
+            "stage {to} runs this artifact already: add --again to promote it once more, as after a \
+             change of variables"
+        );
+    }
+    Ok(())
+}
+
+/// Returns the stage that a promotion comes from, and the one that it goes to.
+fn stages(options: &PromoteOptions, file: Option<&SettingsFile>) -> anyhow::Result<(Stage, Stage)> {
+    let from = stage_name::parse(&options.from, file)?;
+    let to = stage_name::parse(&options.to, file)?;
+    if from == to {
+        return Err(of_usage(anyhow!(
+            "--from and --to are both {from}: a promotion goes from one stage to another"
+        )));
+    }
+    Ok((from, to))
+}
+
 /// Makes the request of a promotion from its options.
 ///
 /// # Errors
@@ -120,15 +138,7 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
     let folder = &options.local.project;
     let file = project::settings_file(folder)?;
     let file = file.as_ref();
-    let (from, to) = (
-        stage_name::parse(&options.from, file)?,
-        stage_name::parse(&options.to, file)?,
-    );
-    if from == to {
-        return Err(of_usage(anyhow!(
-            "--from and --to are both {from}: a promotion goes from one stage to another"
-        )));
-    }
+    let (from, to) = stages(options, file)?;
     let from_branch = match context_of(from, file).map_err(|reason| anyhow!("{from}: {reason}"))? {
         DeployContext::Branch(branch) => branch,
         other => bail!("stage {from} has the deploys of Netlify's context {other}, and no branch"),
