@@ -4,13 +4,18 @@
 //! Each case has a schema of its own, and a statement of the code of before. Sessions are new, since one that has
 //! planned a function's statements goes on with the old columns.
 
+mod computed;
 mod defaults;
+mod event_triggers;
 mod everyday;
 mod more;
 mod new_columns;
+mod readers;
+mod run_code;
 mod types;
 mod values;
 mod waits;
+mod whole_rows;
 
 use stagelink_local_postgres::{Database, Server};
 use stagelink_pipeline::{Class, TargetFacts, judge_files, split_statements};
@@ -82,6 +87,14 @@ const fn stop(database: &'static str, migration: &'static str, old: &'static str
     }
 }
 
+/// Judged *ask*, since it is not known what the migration runs.
+const fn ask(database: &'static str, migration: &'static str, old: &'static str) -> Case {
+    Case {
+        class: Class::Ask,
+        ..before(database, migration, old)
+    }
+}
+
 pub(crate) async fn check(server: &Server) {
     let name = format!("row_users_{}", std::process::id());
     let database = server.create_database(&name, "canary-shop").await;
@@ -97,13 +110,18 @@ pub(crate) async fn check(server: &Server) {
         .chain(values::CASES)
         .chain(types::CASES)
         .chain(everyday::CASES)
-        .chain(more::CASES);
+        .chain(more::CASES)
+        .chain(whole_rows::CASES)
+        .chain(run_code::CASES)
+        .chain(computed::CASES)
+        .chain(readers::CASES);
     let mut count = 0;
     for case in cases {
         count += 1;
         wrong.extend(check_case(server, &database, case, &writer).await);
     }
     waits::check(server, &database).await;
+    event_triggers::check(server, &database).await;
     let role = format!("DROP ROLE {writer}");
     superuser.batch_execute(&role).await.expect("no role");
     println!("{count} statements beside what sees rows");

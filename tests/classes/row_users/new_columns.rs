@@ -1,10 +1,19 @@
 //! `ADD COLUMN` beside code that uses the rows of the table as wholes, and beside code that names its columns.
 
-use super::{Case, after, before, unknown};
+use super::{Case, after, before};
 
 const ADD: &str = "ALTER TABLE t ADD COLUMN c int";
 const INSERT: &str = "INSERT INTO t (id, a) VALUES (2, 'y')";
 const UPDATE: &str = "UPDATE t SET a = 'z' WHERE id = 1";
+
+/// A trigger that compares whole rows.
+const COMPARES: &str = "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$
+             BEGIN IF ROW(NEW.*) IS DISTINCT FROM ROW(OLD.*) THEN NEW.a := NEW.a; END IF; RETURN NEW; END $$;
+         CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();";
+
+/// A function that is called as `t.label`.
+const LABEL: &str =
+    "CREATE FUNCTION label(one t) RETURNS text LANGUAGE sql AS 'SELECT one.a || one.id';";
 
 pub(super) const CASES: &[Case] = &[
     before("", ADD, INSERT),
@@ -43,16 +52,12 @@ pub(super) const CASES: &[Case] = &[
         INSERT,
     ),
     after(
-        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN IF ROW(NEW.*) IS DISTINCT FROM ROW(OLD.*) THEN NEW.a := NEW.a; END IF; RETURN NEW; END $$;
-         CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();",
+        COMPARES,
         "ALTER TABLE t ADD COLUMN c json DEFAULT '{}'",
         UPDATE,
     ),
     before(
-        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$
-             BEGIN IF ROW(NEW.*) IS DISTINCT FROM ROW(OLD.*) THEN NEW.a := NEW.a; END IF; RETURN NEW; END $$;
-         CREATE TRIGGER f BEFORE UPDATE ON t FOR EACH ROW EXECUTE FUNCTION f();",
+        COMPARES,
         ADD,
         UPDATE,
     ),
@@ -133,7 +138,7 @@ pub(super) const CASES: &[Case] = &[
         ADD,
         "SELECT id FROM all_t()",
     ),
-    unknown(
+    before(
         "CREATE FUNCTION all_t() RETURNS SETOF t LANGUAGE sql AS 'SELECT * FROM t';",
         ADD,
         "SELECT id FROM all_t()",
@@ -171,12 +176,12 @@ pub(super) const CASES: &[Case] = &[
         "SELECT id, counted() FROM all_t()",
     ),
     before(
-        "CREATE FUNCTION label(one t) RETURNS text LANGUAGE sql AS 'SELECT one.a || one.id';",
+        LABEL,
         ADD,
         "SELECT t.label FROM t",
     ),
     after(
-        "CREATE FUNCTION label(one t) RETURNS text LANGUAGE sql AS 'SELECT one.a || one.id';",
+        LABEL,
         "ALTER TABLE t ADD COLUMN label text",
         "SELECT t.label FROM t",
     ),
@@ -217,7 +222,7 @@ pub(super) const CASES: &[Case] = &[
         ADD,
         INSERT,
     ),
-    unknown(
+    before(
         "CREATE FUNCTION first() RETURNS text LANGUAGE plpgsql AS
              'DECLARE r t%ROWTYPE; BEGIN SELECT id, a INTO r FROM t; RETURN r.a; END';",
         ADD,

@@ -39,6 +39,7 @@ pub(super) fn takes(spelled: &str, value: &SyntaxNode) -> bool {
         }
         K::CALL_EXPR => {
             query::function_name(value).is_some_and(|name| to.takes_result(&name))
+                || to.takes_time(value)
                 || to.takes_any(value)
         }
         K::BIN_EXPR | K::POSTFIX_EXPR => to.takes_time(value) || to.takes_any(value),
@@ -145,6 +146,9 @@ impl Target<'_> {
     /// Returns whether a point in time is taken that is computed of the present: `now() + interval '1 day'`,
     /// `now() AT TIME ZONE 'utc'`.
     fn takes_time(&self, value: &SyntaxNode) -> bool {
+        if value.kind() == SyntaxKind::CALL_EXPR {
+            return self.takes_time_of_zone(value);
+        }
         let is_date = |name: &str| name == "date" || name.starts_with("timestamp");
         let operands: Vec<SyntaxNode> = value.children().filter(is_expression).collect();
         let mut rest = operands.iter().skip(1);
@@ -157,6 +161,21 @@ impl Target<'_> {
             && matches!(symbols.as_str(), "+" | "-" | "")
             && rest.all(|one| matches!(one.kind(), SyntaxKind::LITERAL | SyntaxKind::CAST_EXPR))
             && is_never_null(value)
+    }
+
+    /// Returns whether `timezone('utc', now())` is taken.
+    fn takes_time_of_zone(&self, call: &SyntaxNode) -> bool {
+        let name = query::function_name(call).unwrap_or_default();
+        let arguments = query::arguments(call);
+        let [zone, time] = arguments.as_slice() else {
+            return false;
+        };
+        matches!(name.as_str(), "timezone" | "pg_catalog.timezone")
+            && is_of_time(self.name())
+            && !self.name().starts_with("interval")
+            && is_text(zone)
+            && takes("timestamptz", time)
+            && is_never_null(time)
     }
 
     /// Returns whether the type takes each value as a text, and the expression is one that always gives one.
@@ -237,6 +256,17 @@ fn is_random_code(arguments: &[SyntaxNode]) -> bool {
     is_random
         && count.is_some_and(|count| (1..=1024).contains(&count))
         && matches!(format.trim(), "'hex'" | "'base64'")
+}
+
+/// Returns whether an expression is a text in quotes, cast to `text` or not.
+fn is_text(value: &SyntaxNode) -> bool {
+    let literal = match value.kind() {
+        SyntaxKind::CAST_EXPR => value.children().find(|one| !is_type(one.kind())),
+        _ => Some(value.clone()),
+    };
+    literal.is_some_and(|one| {
+        one.kind() == SyntaxKind::LITERAL && one.text().to_string().trim().starts_with('\'')
+    })
 }
 
 fn is_of_time(name: &str) -> bool {

@@ -4,6 +4,7 @@
 //! `NEW`, and in a row that is a value. Words are read here, and no syntax: more is found than there is.
 
 mod json_of_row;
+mod own_rows;
 mod table_rows;
 #[cfg(test)]
 mod tests;
@@ -28,8 +29,9 @@ pub(super) struct BodyText {
     is_broken: bool,
 }
 
+/// A word of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Word {
+pub(super) enum Word {
     /// A keyword, or a name without quotes, in lower case.
     Plain(String),
     /// A name in quotes.
@@ -113,6 +115,30 @@ impl BodyText {
             _ => None,
         });
         texts.map(|text| Self::parse(text))
+    }
+
+    /// Returns the words; `None` for a body that cannot be read to its end.
+    pub(super) fn into_words(self) -> Option<Vec<Word>> {
+        (!self.is_broken).then_some(self.words)
+    }
+
+    /// Returns whether the body empties the table by a `TRUNCATE` that another table's foreign key would refuse.
+    pub(super) fn truncates(&self, table: &ObjectName) -> bool {
+        let refused = |body: &Self, may_be_any: bool| {
+            body.statements().into_iter().any(|statement| {
+                let has = |words: &[&str]| statement.clone().any(|at| body.is_word(at, words));
+                let names = statement.clone().any(|at| body.is_table(at, table));
+                let is_open = may_be_any && statement.clone().any(|at| body.is_symbol(at, "%"));
+                has(&["truncate"]) && !has(&["cascade"]) && (names || is_open)
+            })
+        };
+        refused(self, false) || (self.is_dynamic() && self.texts().any(|text| refused(&text, true)))
+    }
+
+    /// Returns whether the body asks the catalog for columns, of which it may build a statement.
+    pub(super) fn reads_catalog(&self) -> bool {
+        let catalogs = ["information_schema", "pg_attribute"];
+        (0..self.words.len()).any(|at| self.is_word(at, &catalogs))
     }
 
     /// Returns whether the body has the name, whatever it means there.

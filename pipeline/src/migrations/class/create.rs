@@ -3,26 +3,25 @@
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use super::builtin::is_usual_extension;
+use super::create_index;
 use super::data;
-use super::default_value;
 use super::draft::Draft;
-use super::facts::IndexFacts;
-use super::failing;
+use super::effects;
 use super::hidden;
 use super::lock::LockMode;
-use super::long_values;
+use super::numbered;
 use super::own_code;
 use super::query;
+use super::replaced;
+use super::routine_body;
 use super::rules::{
-    ATTACH_PARTITION, BAN_NEW_WRITE_RESTRICTION, BAN_REPLACE, CONCURRENT_INDEX, CREATE_RULE,
-    CREATE_TRIGGER, RECREATE, SHARED_OBJECT, UNKNOWN_STATEMENT,
+    ATTACH_PARTITION, BAN_REPLACE, CREATE_RULE, CREATE_TRIGGER, RECREATE, SHARED_OBJECT,
+    UNKNOWN_STATEMENT,
 };
-use super::safe_form;
 use super::scope::Scope;
+use super::seen_by::RoutineFacts;
 use super::sequence;
-use super::syntax::{
-    child, child_name, find, has_token, holds, name_under, names_under, object_name,
-};
+use super::syntax::{child, child_name, find, name_under, names_under, object_name};
 use crate::migrations::statement::ObjectName;
 
 pub(super) fn is_creation(kind: SyntaxKind) -> bool {
@@ -66,7 +65,7 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
             });
             replace(draft, node, exists);
         }
-        K::CREATE_INDEX => index(draft, node),
+        K::CREATE_INDEX => create_index::judge(draft, node),
         K::CREATE_EXTENSION => extension(draft, node),
         K::CREATE_TRIGGER => on_table(draft, node, CREATE_TRIGGER, LockMode::ShareRowExclusive),
         K::CREATE_RULE => {
@@ -137,35 +136,20 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
     };
     match node.kind() {
         K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_AGGREGATE => {
-            return scope.create_routine(&name);
+            let facts = match node.kind() {
+                K::CREATE_AGGREGATE => None,
+                _ => {
+                    let facts = routine_body::facts_of(node, &name);
+                    let effects = effects::of(scope, &facts);
+                    Some(RoutineFacts { effects, ..facts })
+                }
+            };
+            return scope.create_routine(&name, facts);
         }
         K::CREATE_DOMAIN => scope.constrain_domain(&name),
         K::CREATE_SEQUENCE => sequence::apply_new(scope, node),
         // An index is in the schema of its table.
-        K::CREATE_INDEX => {
-            let table = child_name(node, K::TABLE_RELATION_NAME);
-            if let Some(table) = &table {
-                let list = child(node, K::PARTITION_ITEM_LIST);
-                let items = list.iter().flat_map(SyntaxNode::children);
-                let columns: Option<Vec<_>> =
-                    items.map(|item| child_name(&item, K::NAME_REF)).collect();
-                let columns = columns.unwrap_or_default().into_iter();
-                let index = IndexFacts {
-                    name: name.name.clone(),
-                    is_unique: has_token(node, K::UNIQUE_KW),
-                    is_valid: true,
-                    columns: columns.map(|column| column.name).collect(),
-                    computed_from: Vec::new(),
-                    definition: None,
-                    code: None,
-                };
-                scope.create_index(table, index);
-                for column in default_value::restricted_by_index(node) {
-                    scope.restrict(table, &column);
-                }
-            }
-            name.schema = table.and_then(|table| scope.resolve(&table).schema);
-        }
+        K::CREATE_INDEX => name.schema = create_index::apply(scope, node, &name),
         _ => {}
     }
     let is_filled = matches!(node.kind(), K::CREATE_TABLE_AS | K::SELECT_INTO);
@@ -176,12 +160,33 @@ pub(super) fn apply(scope: &mut Scope<'_>, node: &SyntaxNode) {
         return scope.create_temporary(&name);
     }
     let name = scope.creation_name(&name);
+    if node.kind() == K::CREATE_TABLE {
+        for column in numbered::columns_of_new(node) {
+            scope.number(&name, column);
+        }
+        for column in first_columns_of_keys(node) {
+            scope.begin_key(&name, column);
+        }
+    }
     let may_exist = child(node, K::IF_NOT_EXISTS).is_some() || child(node, K::OR_REPLACE).is_some();
     let is_unclear = !scope.facts.is_known() && child(node, K::OR_REPLACE).is_some()
         || scope.is_unresolvable(&name);
     if !(may_exist && (is_unclear || scope.has(&name))) {
         scope.create(&name);
     }
+}
+
+/// Returns the columns with which the unique keys of a new table begin.
+fn first_columns_of_keys(node: &SyntaxNode) -> Vec<String> {
+    use SyntaxKind as K;
+    let keys = node
+        .descendants()
+        .filter(|one| matches!(one.kind(), K::PRIMARY_KEY_CONSTRAINT | K::UNIQUE_CONSTRAINT));
+    let first = keys.filter_map(|key| {
+        let listed = name_under(&key, K::COLUMN_NAME_REF);
+        listed.or_else(|| child_name(&key.parent()?, K::COLUMN_NAME))
+    });
+    first.map(|name| name.name).collect()
 }
 
 /// Returns the name of the schema that a statement creates: that of its owner, if it has no other.
@@ -255,6 +260,10 @@ fn replace(draft: &mut Draft<'_>, node: &SyntaxNode, exists: bool) {
         draft.dismiss(BAN_REPLACE, node, "there is none of that name");
     } else if created(node).is_some_and(|name| is_new_of_its_kind(draft, node, &name)) {
         draft.dismiss(BAN_REPLACE, node, "the same file creates it");
+    } else if let Some(because) =
+        created(node).and_then(|name| replaced::is_harmless(draft.scope, node, &name))
+    {
+        draft.dismiss(BAN_REPLACE, node, because);
     }
 }
 
@@ -328,71 +337,6 @@ pub(super) fn lock_tied_by_keys(draft: &mut Draft<'_>, parent: &ObjectName) {
     tied.extend(referencing.cloned());
     for other in tied {
         draft.lock(&other, LockMode::ShareRowExclusive, false);
-    }
-}
-
-fn index(draft: &mut Draft<'_>, node: &SyntaxNode) {
-    use SyntaxKind as K;
-    let Some(table) = child_name(node, K::TABLE_RELATION_NAME) else {
-        draft.add(UNKNOWN_STATEMENT, node);
-        return;
-    };
-    if draft.scope.is_new(&table) {
-        draft.accept_as_new();
-        draft.is_long = draft.scope.is_filled(&table);
-        if draft.scope.was_written(&table) {
-            own_code::judge_expressions(draft, node);
-        }
-        return;
-    }
-    let index = child_name(node, K::INDEX);
-    if child(node, K::IF_NOT_EXISTS).is_some()
-        && let Some(index) = index
-        && let Some(facts) = draft.scope.relation(&table)
-        && facts
-            .indexes
-            .iter()
-            .any(|one| one.name == index.name && one.is_valid)
-    {
-        draft.dismiss_all("the index exists");
-        return;
-    }
-    let concurrently = has_token(node, K::CONCURRENTLY_KW);
-    let mode = if concurrently {
-        LockMode::ShareUpdateExclusive
-    } else {
-        LockMode::Share
-    };
-    let is_partitioned = draft
-        .scope
-        .relation(&table)
-        .is_some_and(|one| one.is_partitioned);
-    if is_partitioned && holds(node, K::ONLY_KW) {
-        draft.lock(&table, mode, false);
-        let because = "ONLY of a partitioned table builds nothing";
-        draft.dismiss(CONCURRENT_INDEX, node, because);
-        if draft.scope.is_of_run(&table) {
-            draft.accept_as_unused();
-        }
-        return;
-    }
-    if let Some(part) = failing::part_of_index(draft.scope, node, &table) {
-        draft.add(BAN_NEW_WRITE_RESTRICTION, node);
-        let advice = format!(
-            "the statement in an after file: {part} may fail, and then so does each write of such a row"
-        );
-        draft.advise(BAN_NEW_WRITE_RESTRICTION, node, Some(advice));
-    }
-    draft
-        .remarks
-        .extend(long_values::remark(draft.scope, node, &table));
-    draft.lock_tree(&table, mode, true);
-    draft.is_long = true;
-    let form = safe_form::concurrent_index(draft, node, &table);
-    draft.advise(CONCURRENT_INDEX, node, form);
-    draft.relax(&table);
-    if draft.scope.is_of_run(&table) {
-        draft.accept_as_unused();
     }
 }
 

@@ -4,13 +4,14 @@ use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::draft::Draft;
 use super::lock::LockMode;
+use super::numbered;
 use super::one_row::changes_one_row;
 use super::own_code;
 use super::query;
 use super::rules::{BACKFILL, DATA_CHANGE, DELETES_ROWS, INHERIT, UNKNOWN_STATEMENT};
 use super::scope::Scope;
 use super::selection;
-use super::syntax::{child, child_name, columns, find, holds, name_under, names_under};
+use super::syntax::{child, child_name, columns, find, holds, name_under};
 use crate::migrations::statement::{ObjectName, Statement};
 
 pub(super) fn is_query(kind: SyntaxKind) -> bool {
@@ -34,6 +35,10 @@ pub(super) fn judge(draft: &mut Draft<'_>, node: &SyntaxNode) {
     let changes = judge_parts(draft, node);
     query::lock_relations(draft, node);
     draft.is_long |= query::may_take_long(node);
+    if numbered::sets_to_largest(draft, node) {
+        draft.fits_both = false;
+        return;
+    }
     own_code::judge_query(draft, node);
     draft.fits_both = !changes;
 }
@@ -63,7 +68,7 @@ pub(super) fn judge_parts(draft: &mut Draft<'_>, node: &SyntaxNode) -> bool {
 
 /// Returns the nodes of a statement that run with it: those of the body of a function or a rule run
 /// later, and `EXPLAIN` only shows a plan.
-fn parts_that_run(node: &SyntaxNode) -> Vec<SyntaxNode> {
+pub(super) fn parts_that_run(node: &SyntaxNode) -> Vec<SyntaxNode> {
     use SyntaxKind as K;
     let runs_later = match node.kind() {
         K::CREATE_FUNCTION | K::CREATE_PROCEDURE | K::CREATE_RULE => true,
@@ -95,6 +100,9 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
                 draft.lock(table, LockMode::RowExclusive, false);
                 own_code::judge_write(draft, part, table, false);
                 judge_references(draft, part, table);
+                draft
+                    .remarks
+                    .extend(numbered::remark(draft.scope, part, table));
                 if draft.scope.is_read_by_its_parent(table) {
                     draft.add(INHERIT, part);
                 }
@@ -144,23 +152,11 @@ fn judge_part(draft: &mut Draft<'_>, part: &SyntaxNode) -> bool {
 /// Records the locks of an `INSERT` on the rows that its own reference. It waits where a session has locked such a
 /// row, and that session waits in its turn for what the file has locked.
 fn judge_references(draft: &mut Draft<'_>, part: &SyntaxNode, table: &ObjectName) {
-    let written = written_columns(part);
+    let written = query::written_columns(part);
     for other in draft.scope.referenced_by_rows(table, written.as_deref()) {
         draft.lock(&other, LockMode::RowShare, false);
         draft.is_long = true;
     }
-}
-
-/// Returns the columns that an `INSERT` lists; `None` where it lists none.
-fn written_columns(part: &SyntaxNode) -> Option<Vec<String>> {
-    let list = child(part, SyntaxKind::COLUMN_TARGET_LIST)?;
-    let kinds = [
-        SyntaxKind::COLUMN_NAME_REF,
-        SyntaxKind::COLUMN_NAME,
-        SyntaxKind::NAME_REF,
-    ];
-    let names = names_under(&list, &kinds).into_iter();
-    Some(names.map(|name| name.name).collect())
 }
 
 /// Returns whether an `INSERT` of all rows of a query writes unique keys of a table that others use: a session that
@@ -172,10 +168,24 @@ fn holds_keys(scope: &Scope<'_>, table: &ObjectName, part: &SyntaxNode) -> bool 
     let is_of_many = child(part, SyntaxKind::VALUES).is_none()
         && !is_bounded
         && query::reads_many_rows(scope, part);
-    if !is_of_others || !is_of_many {
-        return false;
-    }
-    let written = written_columns(part);
+    is_of_others && is_of_many && writes_unique_keys(scope, table, part)
+}
+
+/// Returns whether an `INSERT` locks rows that its own reference, or keys, of a table that others use.
+pub(super) fn holds_rows_of_insert(
+    scope: &Scope<'_>,
+    table: &ObjectName,
+    part: &SyntaxNode,
+) -> bool {
+    let written = query::written_columns(part);
+    let is_of_others = !scope.is_new(table) && !scope.is_of_run(table);
+    !(scope.referenced_by_rows(table, written.as_deref())).is_empty()
+        || (is_of_others && writes_unique_keys(scope, table, part))
+}
+
+/// Returns whether an `INSERT` writes a key of which there is one at the most.
+fn writes_unique_keys(scope: &Scope<'_>, table: &ObjectName, part: &SyntaxNode) -> bool {
+    let written = query::written_columns(part);
     let is_written = |column: &String| written.as_ref().is_none_or(|all| all.contains(column));
     let relation = scope.relation(table);
     let mut indexes = relation.iter().flat_map(|facts| &facts.indexes);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::seen_by::{RoutineFacts, SeenBy, SequenceFacts};
+use super::seen_by::{EventTriggerFacts, RoutineFacts, SeenBy, SequenceFacts};
 use crate::migrations::statement::ObjectName;
 
 /// A table of at most this many bytes is small: to scan it, to rewrite it or to index it takes
@@ -30,6 +30,8 @@ pub struct TargetFacts {
     pub types: BTreeSet<ObjectName>,
     /// The types with a list of labels.
     pub enums: BTreeSet<ObjectName>,
+    /// The types, without those of `pg_catalog`, whose values can be compared, so that rows with them can.
+    pub comparable_types: BTreeSet<ObjectName>,
     /// The functions and procedures, without those of extensions, by a key of their own.
     pub bodies: BTreeMap<u32, RoutineFacts>,
     /// The sequences.
@@ -44,7 +46,7 @@ pub struct TargetFacts {
     /// what has one as a part; types with casts.
     pub types_with_code: BTreeSet<ObjectName>,
     /// The event triggers of the session's role, which run with each change of the schema.
-    pub event_triggers: Vec<String>,
+    pub event_triggers: Vec<EventTriggerFacts>,
     /// The name of the session's role, which is `"$user"` in a search path.
     pub role: String,
 }
@@ -70,7 +72,7 @@ pub struct RelationFacts {
     pub has_default_partition: bool,
     /// It is a partitioned table.
     pub is_partitioned: bool,
-    /// It has triggers of its own: a change of a row runs code that cannot be read here.
+    /// It has triggers of its own.
     pub has_triggers: bool,
     /// The code of the database's own that runs with it.
     pub code: CodeFacts,
@@ -79,6 +81,8 @@ pub struct RelationFacts {
     /// The size of the tables that a materialized view reads, at any depth; `None` where its query calls
     /// functions of the database's own, or it is no such view.
     pub source_bytes: Option<u64>,
+    /// The query of a view without options, also of a materialized one, as `pg_get_viewdef` prints it.
+    pub view_query: Option<String>,
 }
 
 /// The kinds of relations.
@@ -113,6 +117,8 @@ pub struct ColumnFacts {
     pub is_not_null: bool,
     /// A row without a value for it gets one: it has a default, or is computed.
     pub has_default: bool,
+    /// The default is the next number of a sequence, also that of an identity.
+    pub is_numbered: bool,
 }
 
 /// A constraint of a table.

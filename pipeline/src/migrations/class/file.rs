@@ -150,18 +150,27 @@ pub fn judge_files_with_overrides(
         }
         judged.push(file);
     }
+    for judgement in judged.iter_mut().flat_map(|file| &mut file.statements) {
+        let keys = judgement.new_keys.iter();
+        let remarks: Vec<String> = keys
+            .filter_map(|key| scope.remark_without_index(key))
+            .collect();
+        judgement.remarks.extend(remarks);
+    }
     judged
 }
 
 fn judge_file(statements: &[Statement], scope: &mut Scope<'_>) -> FileJudgement {
     let mut judgements: Vec<Judgement> = Vec::new();
     let mut holds_strong_lock = false;
+    let mut holds_rows = false;
     for statement in statements {
         let mut judgement = judge_in(statement, scope);
-        if holds_strong_lock && judgement.is_long {
+        if (holds_strong_lock && judgement.is_long) || (holds_rows && judgement.is_slow) {
             add_long_work(&mut judgement, scope);
         }
         holds_strong_lock |= strong(&judgement).next().is_some();
+        holds_rows |= judgement.holds_rows;
         judgements.push(judgement);
     }
     let comments = statements.iter().flat_map(|statement| &statement.comments);

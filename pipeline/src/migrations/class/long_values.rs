@@ -6,7 +6,7 @@ use super::column_type::ColumnType;
 use super::facts::{ColumnFacts, ConstraintKind, RelationFacts};
 use super::query;
 use super::scope::Scope;
-use super::syntax::{child, child_name, name_under, names_under};
+use super::syntax::{child, child_name, name_under, names_under, symbols};
 use crate::migrations::statement::ObjectName;
 
 /// Functions whose result is as long as what they are called with.
@@ -31,10 +31,10 @@ pub(super) fn remark(scope: &Scope<'_>, node: &SyntaxNode, table: &ObjectName) -
     let columns = items.flat_map(|item| columns_of(&item));
     let mut long: Vec<String> = Vec::new();
     for column in columns {
-        let is_long = facts
-            .columns
-            .get(&column)
-            .is_some_and(|one| may_be_longer(one, method, most_bytes));
+        let is_long = match facts.columns.get(&column) {
+            Some(one) => may_be_longer(one, method, most_bytes),
+            None => column.contains(">>") && method != "gin",
+        };
         if is_long && !has_length_check(facts, &column) && !long.contains(&column) {
             long.push(column);
         }
@@ -71,6 +71,12 @@ fn columns_of(item: &SyntaxNode) -> Vec<String> {
         return vec![column.name];
     }
     let expression = child(item, K::PAREN_EXPR).unwrap_or_else(|| item.clone());
+    // A text of a document: data ->> 'k'.
+    let text = child(&expression, K::BIN_EXPR)
+        .filter(|one| matches!(symbols(one).as_str(), "->>" | "#>>"));
+    if let Some(text) = text {
+        return vec![text.text().to_string()];
+    }
     let call = child(&expression, K::CALL_EXPR);
     let keeps = call.filter(|call| {
         let name = query::function_name(call);

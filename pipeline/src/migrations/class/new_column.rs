@@ -209,7 +209,12 @@ fn refused_by_generated(
     if refuses_null(action) && is_null {
         return Some(part.text().to_string());
     }
-    holds(part, K::STORED_KW).then(|| failing::part(draft.scope, part, table))?
+    let spelled = action.children().find(|one| is_type(one.kind()));
+    let spelled = spelled
+        .map(|node| node.text().to_string())
+        .unwrap_or_default();
+    holds(part, K::STORED_KW)
+        .then(|| failing::part_of_generated(draft.scope, part, table, &spelled))?
 }
 
 /// Returns the default if it may fail in a later `INSERT`: the server computes one that is no constant anew then.

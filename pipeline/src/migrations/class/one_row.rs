@@ -22,7 +22,10 @@ pub(super) fn changes_one_row(
         return false;
     };
     let name = scope.resolve(table);
-    if facts.has_triggers || !facts.children.is_empty() || scope.proofs.has_lost_any(&name) {
+    if scope.has_acting_triggers(table)
+        || !facts.children.is_empty()
+        || scope.proofs.has_lost_any(&name)
+    {
         return false;
     }
     let mut own = facts.constraints.iter();

@@ -71,8 +71,19 @@ pub(super) fn judge_write(
 /// Returns the first code of a node's expressions that may do anything, as `the function sync()`. The body
 /// of a function is none of them: it runs later.
 pub(super) fn in_expressions(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
-    let own = match node.kind() {
-        SyntaxKind::CREATE_FUNCTION | SyntaxKind::CREATE_PROCEDURE => return None,
+    if matches!(
+        node.kind(),
+        SyntaxKind::CREATE_FUNCTION | SyntaxKind::CREATE_PROCEDURE
+    ) {
+        return None;
+    }
+    let own = in_node(scope, node);
+    own.or_else(|| node.children().find_map(|one| in_expressions(scope, &one)))
+}
+
+/// Returns the code that a node of an expression runs by itself, without the nodes below it.
+pub(super) fn in_node(scope: &Scope<'_>, node: &SyntaxNode) -> Option<String> {
+    match node.kind() {
         SyntaxKind::CALL_EXPR => in_call(scope, node),
         SyntaxKind::FIELD_EXPR => in_field(scope, node),
         SyntaxKind::CAST_EXPR => in_cast(scope, node),
@@ -81,8 +92,7 @@ pub(super) fn in_expressions(scope: &Scope<'_>, node: &SyntaxNode) -> Option<Str
         | SyntaxKind::JSON_TABLE_VALUE_COLUMN
         | SyntaxKind::XML_TABLE_COLUMN => code_of_types(scope, node),
         kind => in_operator(scope, node, kind),
-    };
-    own.or_else(|| node.children().find_map(|one| in_expressions(scope, &one)))
+    }
 }
 
 fn in_call(scope: &Scope<'_>, call: &SyntaxNode) -> Option<String> {
@@ -97,7 +107,11 @@ fn in_call(scope: &Scope<'_>, call: &SyntaxNode) -> Option<String> {
                 Some(name) => !is_harmless_function(name.trim()),
                 None => {
                     let name = name.trim();
-                    !is_harmless_function(name) || scope.has_routine_named(name)
+                    let provided = scope.provided_name(name);
+                    let is_provided = provided.is_some_and(|name| is_harmless_function(&name));
+                    (!is_harmless_function(name) || scope.has_routine_named(name))
+                        && !is_provided
+                        && !scope.only_computes(name)
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
+use super::builtin::is_harmless_function;
 use super::draft::Draft;
 use super::lock::LockMode;
 use super::scope::Scope;
@@ -122,6 +123,36 @@ fn may_compute_long(node: &SyntaxNode) -> bool {
         _ => false,
     };
     joins || makes_rows || holds(node, K::RECURSIVE_KW) || node.descendants().any(is_slow)
+}
+
+/// Returns whether a query goes through many rows, or computes for a time that is not known: it reads a table that is
+/// not small, makes rows, or calls what does more than to compute.
+pub(super) fn takes_time(scope: &Scope<'_>, node: &SyntaxNode) -> bool {
+    use SyntaxKind as K;
+    let mut tables = relations(node).into_iter();
+    let makes_rows = |kind: K| {
+        let is_item = matches!(kind, K::JSON_TABLE) || format!("{kind:?}").ends_with("_FROM_ITEM");
+        is_item && !matches!(kind, K::RELATION_FROM_ITEM | K::PAREN_FROM_ITEM)
+    };
+    let quick = |name: &String| {
+        QUICK.contains(&name.as_str()) || (is_harmless_function(name) && name != "generate_series")
+    };
+    tables.any(|table| !scope.size(&table).is_small())
+        || node.descendants().any(|one| makes_rows(one.kind()))
+        || holds(node, K::RECURSIVE_KW)
+        || !called(node).iter().all(quick)
+}
+
+/// Returns the columns that an `INSERT` lists; `None` where it lists none.
+pub(super) fn written_columns(part: &SyntaxNode) -> Option<Vec<String>> {
+    let list = child(part, SyntaxKind::COLUMN_TARGET_LIST)?;
+    let kinds = [
+        SyntaxKind::COLUMN_NAME_REF,
+        SyntaxKind::COLUMN_NAME,
+        SyntaxKind::NAME_REF,
+    ];
+    let names = names_under(&list, &kinds).into_iter();
+    Some(names.map(|name| name.name).collect())
 }
 
 /// Records the locks of a reader.

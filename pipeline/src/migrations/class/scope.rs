@@ -4,18 +4,19 @@ mod added_columns;
 mod foreign_keys;
 mod names;
 mod own_code;
+mod routines;
 mod sequences;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use self::added_columns::AddedColumns;
-use self::foreign_keys::ForeignKey;
+pub(super) use self::foreign_keys::ForeignKey;
 use self::own_code::CodeOfRun;
 pub(super) use self::own_code::Occasion;
 use super::facts::{IndexFacts, RelationFacts, SMALL_TABLE_BYTES, TargetFacts};
 use super::proofs::Proofs;
 use super::rules::Rule;
-use super::seen_by::SequenceFacts;
+use super::seen_by::{RoutineFacts, SequenceFacts};
 use crate::migrations::statement::ObjectName;
 
 /// The schema of a session's temporary tables, which comes before those of the search path.
@@ -32,6 +33,8 @@ pub(super) struct Scope<'a> {
     created: BTreeSet<ObjectName>,
     /// The functions and procedures that the file created. Their names are none of a table's.
     created_routines: BTreeSet<ObjectName>,
+    /// The functions that the run created, with what can be read of them.
+    bodies_of_run: Vec<RoutineFacts>,
     /// The domains that the run created, or gave a constraint.
     domains: BTreeSet<ObjectName>,
     /// The indexes that the run created, with their tables.
@@ -54,6 +57,9 @@ pub(super) struct Scope<'a> {
     sequences: BTreeMap<ObjectName, SequenceFacts>,
     /// Sequences, each with a role to which the run granted their use.
     granted: Vec<(ObjectName, String)>,
+    /// The columns of the run with which a unique key begins, and those that a sequence fills, with their tables.
+    key_columns: BTreeSet<(ObjectName, String)>,
+    numbered: BTreeSet<(ObjectName, String)>,
     /// The foreign keys that the run added.
     foreign_keys: Vec<ForeignKey>,
     pub(super) proofs: Proofs,
@@ -84,6 +90,7 @@ impl<'a> Scope<'a> {
             search_path: facts.search_path.clone(),
             created: BTreeSet::new(),
             created_routines: BTreeSet::new(),
+            bodies_of_run: Vec::new(),
             domains: BTreeSet::new(),
             indexes: Vec::new(),
             dropped_routines: BTreeSet::new(),
@@ -96,6 +103,8 @@ impl<'a> Scope<'a> {
             filled: BTreeSet::new(),
             sequences: BTreeMap::new(),
             granted: Vec::new(),
+            key_columns: BTreeSet::new(),
+            numbered: BTreeSet::new(),
             foreign_keys: Vec::new(),
             proofs: Proofs::default(),
             code: CodeOfRun::default(),
@@ -160,28 +169,6 @@ impl<'a> Scope<'a> {
     pub(super) fn fill(&mut self, name: &ObjectName) {
         let name = self.full(name);
         self.filled.insert(name);
-    }
-
-    /// Returns whether the same file creates the function, and there is no other of its name.
-    pub(super) fn is_new_routine(&self, name: &ObjectName) -> bool {
-        let name = self.creation_name(name);
-        self.created_routines.contains(&name) && !self.facts.routines.contains(&name)
-    }
-
-    /// Returns whether the database or the run has a function of that name, in any schema.
-    pub(super) fn has_routine_named(&self, name: &str) -> bool {
-        let mut routines = self.facts.routines.iter();
-        routines.any(|routine| routine.name == name) || self.code.has_routine_named(name)
-    }
-
-    /// Returns whether the run dropped a function of that name.
-    pub(super) fn was_routine_dropped(&self, name: &str) -> bool {
-        self.dropped_routines.contains(name)
-    }
-
-    /// Records that a function is gone. There may be others of its name.
-    pub(super) fn drop_routine(&mut self, name: &ObjectName) {
-        self.dropped_routines.insert(name.name.clone());
     }
 
     /// Returns the indexes of a table that the run created.
@@ -251,10 +238,7 @@ impl<'a> Scope<'a> {
             if !seen.insert(table.clone()) {
                 continue;
             }
-            let has_triggers = self
-                .relation(&table)
-                .is_some_and(|facts| facts.has_triggers);
-            if has_triggers || !self.size(&table).is_small() {
+            if self.has_acting_triggers(&table) || !self.size(&table).is_small() {
                 return false;
             }
             if changes_keys {
@@ -291,6 +275,12 @@ impl<'a> Scope<'a> {
     pub(super) fn is_enum(&self, name: &ObjectName) -> bool {
         let mut enums = self.facts.enums.iter();
         enums.any(|one| self.may_mean(name, one))
+    }
+
+    /// Returns whether a type's values can be compared, by an operator class of it.
+    pub(super) fn is_comparable(&self, name: &ObjectName) -> bool {
+        let mut types = self.facts.comparable_types.iter();
+        types.any(|one| self.may_mean(name, one))
     }
 
     /// Returns the relations of before the run that a name may mean, also those that the run dropped.
@@ -342,12 +332,6 @@ impl<'a> Scope<'a> {
     pub(super) fn create_temporary(&mut self, name: &ObjectName) {
         self.created
             .insert(ObjectName::in_schema(TEMPORARY, &name.name));
-    }
-
-    pub(super) fn create_routine(&mut self, name: &ObjectName) {
-        let name = self.creation_name(name);
-        self.code.add_routine(name.clone());
-        self.created_routines.insert(name);
     }
 
     pub(super) fn drop(&mut self, name: &ObjectName) {

@@ -13,6 +13,8 @@ pub struct SeenBy {
     /// By column: what looks at its values as a row is written, in words. Constraints, indexes and the keys of
     /// partitions are facts of their own.
     pub columns: BTreeMap<String, String>,
+    /// By column: the views whose queries name it.
+    pub views: BTreeMap<String, Vec<ObjectName>>,
     /// The expression that looks at a row as a whole as it is written, in words.
     pub whole: Option<String>,
     /// The view, or the column of the row's type, that has rows as wholes, in words.
@@ -40,6 +42,18 @@ pub struct TriggerFacts {
     pub definition: String,
 }
 
+/// The things that a function does as it runs, as far as its body is understood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RoutineEffects {
+    /// It may do anything.
+    #[default]
+    Unknown,
+    /// It computes, raises errors, notifies, and inserts rows of values where that runs no more than this.
+    Little,
+    /// It computes, and does nothing else.
+    Computes,
+}
+
 /// A function or procedure of the database's own, with what can be read of it.
 #[derive(Clone, Debug)]
 pub struct RoutineFacts {
@@ -53,6 +67,19 @@ pub struct RoutineFacts {
     pub types: BTreeSet<String>,
     /// The relations whose rows it takes or returns.
     pub rows: Vec<RowType>,
+    /// The statement that makes it, as `pg_get_functiondef` prints it; `None` for an aggregate.
+    pub definition: Option<String>,
+    /// The things that it does as it runs.
+    pub effects: RoutineEffects,
+}
+
+/// An event trigger, which runs with changes of the schema.
+#[derive(Clone, Debug)]
+pub struct EventTriggerFacts {
+    /// The trigger's name.
+    pub name: String,
+    /// The key of its function in the facts' bodies.
+    pub function: u32,
 }
 
 /// A row type in the signature of a function.
@@ -62,6 +89,8 @@ pub struct RowType {
     pub relation: ObjectName,
     /// The number and the name of the argument; `None` for a result.
     pub argument: Option<(u32, String)>,
+    /// It is the type of an `OUT` argument, or of a column of `RETURNS TABLE`.
+    pub is_out: bool,
 }
 
 /// A sequence.

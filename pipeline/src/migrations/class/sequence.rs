@@ -65,7 +65,7 @@ fn may_use(scope: &Scope<'_>, table: &ObjectName, users: &BTreeSet<String>) -> b
 }
 
 /// Returns the text of a literal, also of one that is cast to `regclass`.
-fn literal(node: &SyntaxNode) -> Option<String> {
+pub(super) fn literal(node: &SyntaxNode) -> Option<String> {
     let value = match node.kind() {
         SyntaxKind::CAST_EXPR => {
             let mut types = node.children().filter(|one| is_type(one.kind()));
@@ -82,7 +82,7 @@ fn literal(node: &SyntaxNode) -> Option<String> {
 }
 
 /// Reads the name of a sequence in a text: its parts are folded as in a statement.
-fn name_in(text: &str) -> Option<ObjectName> {
+pub(super) fn name_in(text: &str) -> Option<ObjectName> {
     let mut parts = Vec::new();
     for token in tokenize(text) {
         match token.kind {

@@ -10,10 +10,11 @@ use super::facts::TargetFacts;
 use super::lock::{LockMode, TableLock};
 use super::rules::{Rule, SYNTAX_ERROR, TRANSACTION_CONTROL, UNKNOWN_TABLE};
 use super::safe_files::SafeForm;
-use super::scope::Scope;
+use super::scope::{ForeignKey, Scope};
+use super::seen_by::EventTriggerFacts;
 use super::{
     Class, alter_table, create, created_code, data, drop, objects, other, own_code, own_table,
-    squawk,
+    row_locks, squawk, truncated,
 };
 use crate::migrations::statement::{ObjectName, Statement, split_statements};
 
@@ -38,6 +39,12 @@ pub struct Judgement {
     pub fits_both: bool,
     /// The statement may take its time, with whatever is locked meanwhile.
     pub is_long: bool,
+    /// The statement goes through many rows, or computes for a time that is not known.
+    pub(super) is_slow: bool,
+    /// The statement locks rows or keys to the end of its file, which the code that runs now may write.
+    pub(super) holds_rows: bool,
+    /// The foreign keys that the statement makes.
+    pub(super) new_keys: Vec<ForeignKey>,
     /// The tables, views, types, functions and indexes that the statement names, and those that it
     /// locks; `None` where it may use others, too.
     pub objects: Option<BTreeSet<ObjectName>>,
@@ -120,18 +127,25 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         own_code::judge_rebuild(&mut draft, &node, &table);
     }
     own_table::judge(&mut draft, &node);
+    truncated::judge(&mut draft, &node);
     add_unknown_tables(&mut draft, whole.clone());
-    if let Some(trigger) = scope.facts.event_triggers.first()
-        && changes_schema(node.kind())
+    let mut event_triggers = scope.facts.event_triggers.iter();
+    let acts = |one: &&EventTriggerFacts| !scope.does_little(one.function);
+    if changes_schema(node.kind())
+        && let Some(trigger) = event_triggers.find(acts)
     {
         draft.fits_both = false;
-        own_code::add(&mut draft, &node, &format!("the event trigger {trigger}"));
+        let words = format!("the event trigger {}", trigger.name);
+        own_code::add(&mut draft, &node, &words);
     }
     let objects = objects::of(&draft, &node);
     let mut judgement = Judgement {
         objects,
+        is_slow: row_locks::is_slow(scope, &node, draft.is_long),
+        holds_rows: row_locks::are_held(scope, &node),
         ..finish(draft)
     };
+    let keys_before = scope.foreign_keys().len();
     match node.kind() {
         SyntaxKind::ALTER_TABLE => alter_table::apply(scope, &node),
         kind if create::is_creation(kind) => create::apply(scope, &node),
@@ -140,6 +154,7 @@ pub(super) fn judge_in(statement: &Statement, scope: &mut Scope<'_>) -> Judgemen
         _ => other::apply(scope, &node),
     }
     created_code::apply(scope, &node);
+    judgement.new_keys = scope.foreign_keys()[keys_before..].to_vec();
     if other::may_change_search_path(&node) {
         scope.lose_search_path();
     }
@@ -186,6 +201,9 @@ impl Judgement {
         self.locks.extend(part.locks);
         self.fits_both = false;
         self.is_long |= part.is_long;
+        self.is_slow |= part.is_slow;
+        self.holds_rows |= part.holds_rows;
+        self.new_keys.extend(part.new_keys);
     }
 }
 
@@ -261,6 +279,9 @@ fn finish(draft: Draft<'_>) -> Judgement {
         locks: draft.locks,
         remarks: draft.remarks,
         objects: None,
+        is_slow: false,
+        holds_rows: false,
+        new_keys: Vec::new(),
     }
 }
 

@@ -52,6 +52,7 @@ impl TargetFacts {
                     type_name: row.get("type_name"),
                     is_not_null: row.get("is_not_null"),
                     has_default: row.get("has_default"),
+                    is_numbered: row.get("is_numbered"),
                 };
                 relation.columns.insert(row.get("column"), column);
             },
@@ -106,6 +107,11 @@ impl TargetFacts {
                 relation.children.push(child);
             },
         );
+        add(
+            &mut facts.relations,
+            &client.query_typed(VIEWS, &[]).await?,
+            |relation, row| relation.view_query = row.get("query"),
+        );
         let routines = client.query_typed(ROUTINES, &[]).await?;
         for row in &routines {
             let set = match row.get("is_own") {
@@ -127,8 +133,8 @@ impl TargetFacts {
                 domain.tables.push(ObjectName::in_schema(schema, table));
             }
         }
-        target_code::ask(client, &mut facts).await?;
         target_rows::ask(client, &mut facts).await?;
+        target_code::ask(client, &mut facts).await?;
         Ok(facts)
     }
 }
@@ -253,7 +259,10 @@ SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
     pg_catalog.format_type(a.atttypid, a.atttypmod) AS type_name, a.attnotnull AND NOT EXISTS (
         SELECT FROM pg_catalog.pg_constraint k WHERE k.conrelid = a.attrelid
             AND k.contype = 'n' AND k.conkey[1] = a.attnum AND NOT k.convalidated) AS is_not_null,
-    a.atthasdef OR a.attidentity <> '' AS has_default
+    a.atthasdef OR a.attidentity <> '' AS has_default,
+    a.attidentity <> '' OR EXISTS (SELECT FROM pg_catalog.pg_attrdef f
+        WHERE f.adrelid = a.attrelid AND f.adnum = a.attnum
+            AND pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~ '^nextval\\(') AS is_numbered
 FROM pg_catalog.pg_attribute a
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -312,6 +321,18 @@ FROM pg_catalog.pg_inherits i
     JOIN pg_catalog.pg_class o ON o.oid = i.inhrelid
     JOIN pg_catalog.pg_namespace m ON m.oid = o.relnamespace
 WHERE c.relkind IN ('r', 'p') AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// The queries of views without options. To print one takes a lock on what it reads, so that none is while another
+/// session has locked anything against readers.
+const VIEWS: &str = "\
+SELECT n.nspname::pg_catalog.text AS schema, c.relname::pg_catalog.text AS name,
+    pg_catalog.pg_get_viewdef(c.oid) AS query
+FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('v', 'm') AND c.reloptions IS NULL AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+    AND NOT EXISTS (SELECT FROM pg_catalog.pg_locks
+        WHERE locktype = 'relation' AND mode = 'AccessExclusiveLock' AND database = (
+            SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))";
 
 /// Functions of the database's own, and those of Postgres and of extensions.
 const ROUTINES: &str = "\

@@ -1,14 +1,77 @@
 //! The database's own code that runs as rows are read or written, asked of the database.
 
+use stagelink::tokio_postgres::types::Type;
 use stagelink::tokio_postgres::{Client, Error};
 
-use super::facts::{RelationFacts, TargetFacts};
+use super::effects;
+use super::facts::{CodeFacts, RelationFacts, TargetFacts};
+use super::scope::Scope;
+use super::seen_by::{EventTriggerFacts, RoutineEffects, RoutineFacts};
 use crate::migrations::statement::ObjectName;
 
 /// Asks for the operators, types, tables and views that run functions of the database's own, and for its
-/// event triggers.
+/// event triggers. The bodies of the functions are known.
 pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), Error> {
-    for row in client.query_typed(CODE, &[]).await? {
+    ask_without(client, facts, &[]).await?;
+    read_bodies(facts);
+    // A function that only computes is no such code.
+    let computes = |routine: &RoutineFacts| routine.effects == RoutineEffects::Computes;
+    let computing = facts.bodies.iter().filter(|(_, routine)| computes(routine));
+    let computing: Vec<u32> = computing.map(|(key, _)| *key).collect();
+    if !computing.is_empty() {
+        forget(facts);
+        ask_without(client, facts, &computing).await?;
+    }
+    Ok(())
+}
+
+/// Functions that call one another, and triggers that write to one another's tables, are understood up to this number.
+const DEPTH: usize = 4;
+
+/// Reads the bodies of functions for what they do, by what the facts until now say of operators and types.
+fn read_bodies(facts: &mut TargetFacts) {
+    for _ in 0..DEPTH {
+        let scope = Scope::new(facts);
+        let bodies = facts.bodies.iter();
+        let read = bodies.map(|(key, routine)| (*key, effects::of(&scope, routine)));
+        let read: Vec<(u32, RoutineEffects)> = read.collect();
+        let mut has_changed = false;
+        for (key, effects) in read {
+            if let Some(routine) = facts.bodies.get_mut(&key) {
+                has_changed |= routine.effects != effects;
+                routine.effects = effects;
+            }
+        }
+        if !has_changed {
+            break;
+        }
+    }
+}
+
+/// Removes what an earlier answer said.
+fn forget(facts: &mut TargetFacts) {
+    facts.operators.clear();
+    facts.operator_classes.clear();
+    facts.event_triggers.clear();
+    facts.types_with_code.clear();
+    for relation in facts.relations.values_mut() {
+        relation.code = CodeFacts::default();
+        for index in &mut relation.indexes {
+            index.code = None;
+        }
+    }
+}
+
+/// Asks for the same, where functions of these keys are no code of the database's own.
+async fn ask_without(
+    client: &Client,
+    facts: &mut TargetFacts,
+    computing: &[u32],
+) -> Result<(), Error> {
+    let rows = client
+        .query_typed(CODE, &[(&computing, Type::OID_ARRAY)])
+        .await?;
+    for row in rows {
         let schema = || row.get::<_, Option<String>>("schema").unwrap_or_default();
         let name: String = row.get("name");
         let words = row.get::<_, Option<String>>("words");
@@ -19,7 +82,12 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
             "operator class" => {
                 facts.operator_classes.insert(name);
             }
-            "event trigger" => facts.event_triggers.push(name),
+            "event trigger" => {
+                let function = schema().parse().unwrap_or_default();
+                facts
+                    .event_triggers
+                    .push(EventTriggerFacts { name, function });
+            }
             "type" => {
                 let name = ObjectName::in_schema(schema(), name);
                 facts.types_with_code.insert(name);
@@ -74,7 +142,7 @@ own_schemas (oid) AS (SELECT oid FROM pg_catalog.pg_namespace
 code (catalog, oid, words) AS MATERIALIZED (
     SELECT o.catalog, o.oid, o.words FROM (
         SELECT c.proc AS catalog, p.oid, 'the function ' || p.proname || '()' AS words, p.pronamespace AS schema
-        FROM catalogs c, pg_catalog.pg_proc p
+        FROM catalogs c, pg_catalog.pg_proc p WHERE p.oid <> ALL ($1)
         UNION ALL SELECT c.operator, o.oid, 'the operator ' || o.oprname, o.oprnamespace
         FROM catalogs c, pg_catalog.pg_operator o
         UNION ALL SELECT c.opclass, o.oid, 'the operator class ' || o.opcname, o.opcnamespace
@@ -125,7 +193,7 @@ writes (relation, words) AS (
     UNION ALL SELECT t.tgrelid, 'the trigger ' || t.tgname FROM pg_catalog.pg_trigger t
         JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass AND d.objid = t.oid
         JOIN runs f ON f.catalog = d.refclassid AND f.oid = d.refobjid
-        WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
+        WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND f.oid <> t.tgfoid
     UNION ALL SELECT ev_class, 'the rule ' || rulename FROM pg_catalog.pg_rewrite WHERE ev_type <> '1'
     UNION ALL SELECT a.attrelid, 'the type of ' || a.attname FROM pg_catalog.pg_attribute a
         WHERE a.attnum > 0 AND NOT a.attisdropped AND a.atttypid IN (TABLE types)
@@ -188,7 +256,7 @@ UNION ALL SELECT 'operator', NULL, o.oprname::pg_catalog.text, NULL
 FROM code f JOIN catalogs c ON f.catalog = c.operator JOIN pg_catalog.pg_operator o ON o.oid = f.oid
 UNION ALL SELECT 'operator class', NULL, o.opcname::pg_catalog.text, NULL
 FROM code f JOIN catalogs c ON f.catalog = c.opclass JOIN pg_catalog.pg_opclass o ON o.oid = f.oid
-UNION ALL SELECT 'event trigger', NULL, e.evtname::pg_catalog.text, NULL
+UNION ALL SELECT 'event trigger', e.evtfoid::pg_catalog.text, e.evtname::pg_catalog.text, NULL
 FROM pg_catalog.pg_event_trigger e JOIN catalogs c ON true
     JOIN code f ON f.catalog = c.proc AND f.oid = e.evtfoid
 WHERE e.evtenabled <> 'D' AND e.evtevent <> 'login'

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use stagelink::tokio_postgres::{Client, Error, Row};
 
 use super::facts::TargetFacts;
-use super::seen_by::{RoutineFacts, RowType, SequenceFacts, TriggerFacts};
+use super::seen_by::{RoutineEffects, RoutineFacts, RowType, SequenceFacts, TriggerFacts};
 use crate::migrations::statement::ObjectName;
 
 /// Asks for the expressions that look at columns or whole rows, the triggers, the bodies of functions, the
@@ -19,6 +19,8 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
             body: row.get("body"),
             types: types.into_iter().collect(),
             rows: Vec::new(),
+            definition: row.get("definition"),
+            effects: RoutineEffects::Unknown,
         };
         facts.bodies.insert(row.get("key"), routine);
     }
@@ -27,6 +29,7 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
         let argument = u32::try_from(number).ok().filter(|number| *number > 0);
         let row_type = RowType {
             relation: name_in(&row),
+            is_out: number < 0,
             argument: argument.map(|number| (number, row.get("argument"))),
         };
         if let Some(routine) = facts.bodies.get_mut(&row.get("key")) {
@@ -45,7 +48,7 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
             relation.seen_by.triggers.push(trigger);
         }
     }
-    for row in client.query_typed(&expressions(), &[]).await? {
+    for row in client.query_typed(EXPRESSIONS, &[]).await? {
         let Some(relation) = facts.relations.get_mut(&name_in(&row)) else {
             continue;
         };
@@ -55,6 +58,12 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
         match (row.get::<_, &str>("kind"), column) {
             ("key", Some(column)) => seen.key.push(column),
             ("writer", _) => drop(seen.writers.insert(words)),
+            ("view", Some(column)) => {
+                if let Some((schema, name)) = words.split_once('\n') {
+                    let views = seen.views.entry(column).or_default();
+                    views.push(ObjectName::in_schema(schema, name));
+                }
+            }
             (_, Some(column)) => drop(seen.columns.entry(column).or_insert(words)),
             ("shape", None) => seen.shape = seen.shape.take().or(Some(words)),
             (_, None) => seen.whole = seen.whole.take().or(Some(words)),
@@ -72,6 +81,8 @@ pub(super) async fn ask(client: &Client, facts: &mut TargetFacts) -> Result<(), 
     }
     let enums = client.query_typed(ENUMS, &[]).await?;
     facts.enums = enums.iter().map(name_in).collect();
+    let comparable = client.query_typed(COMPARABLE, &[]).await?;
+    facts.comparable_types = comparable.iter().map(name_in).collect();
     Ok(())
 }
 
@@ -83,6 +94,7 @@ fn name_in(row: &Row) -> ObjectName {
 const ROUTINES: &str = "\
 SELECT p.oid AS key, n.nspname::pg_catalog.text AS schema, p.proname::pg_catalog.text AS name,
     l.lanname::pg_catalog.text AS language, NULLIF(p.prosrc, '') AS body,
+    CASE WHEN p.prokind <> 'a' THEN pg_catalog.pg_get_functiondef(p.oid) END AS definition,
     ARRAY(SELECT DISTINCT pg_catalog.format_type(t.type, NULL)
         FROM pg_catalog.unnest(COALESCE(p.proallargtypes, p.proargtypes::pg_catalog.oid[]) || p.prorettype)
             AS t (type)) AS types
@@ -93,10 +105,10 @@ WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass AND d.objid = p.oid AND d.deptype = 'e')";
 
-/// The row types in signatures, also as the elements of arrays. Number 0 is the result.
+/// The row types in signatures, also as the elements of arrays. Number 0 is the result, and -1 an `OUT` argument.
 const ROW_TYPES: &str = "\
 SELECT p.oid AS key, n.nspname::pg_catalog.text AS schema, r.relname::pg_catalog.text AS name,
-    CASE WHEN COALESCE(p.proargmodes[a.number], 'i') IN ('o', 't') THEN 0 ELSE a.number END AS number,
+    CASE WHEN COALESCE(p.proargmodes[a.number], 'i') IN ('o', 't') THEN -1 ELSE a.number END AS number,
     COALESCE(p.proargnames[a.number], '') AS argument
 FROM pg_catalog.pg_proc p
     CROSS JOIN LATERAL (SELECT 0 AS number, p.prorettype AS type
@@ -122,14 +134,6 @@ FROM pg_catalog.pg_trigger t
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D'
     AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
 
-/// The stored expressions of a query that computes values: calls, operators and casts whose result is no truth value.
-/// One of them may fail for a value. Comparisons fail for none.
-const COMPUTES: &str = r"\{FUNCEXPR [^{}]*:funcresulttype (?!16 )|\{OPEXPR [^{}]*:opresulttype (?!16 )|\{COERCE|\{ARRAYCOERCE";
-
-fn expressions() -> String {
-    EXPRESSIONS.replace("{COMPUTES}", COMPUTES)
-}
-
 /// The expressions that the catalog has bound: by pg_depend for columns, and for whole rows by variables without a column in the
 /// stored expressions.
 const EXPRESSIONS: &str = "\
@@ -149,10 +153,6 @@ views (rule, view, relation) AS MATERIALIZED (
 above (relation, view) AS (
     SELECT relation, view FROM views
     UNION SELECT a.relation, v.view FROM above a JOIN views v ON v.relation = a.view),
-checked (view) AS (
-    SELECT oid FROM pg_catalog.pg_class WHERE relkind = 'v' AND reloptions::pg_catalog.text ~ 'check_option'
-    UNION SELECT v.relation FROM checked k JOIN views v ON v.view = k.view
-        JOIN pg_catalog.pg_class o ON o.oid = v.relation AND o.relkind = 'v'),
 watchers (catalog, oid, relation, own, words, tree) AS (
     SELECT c.attrdef, d.oid, d.adrelid, d.adnum::pg_catalog.int4, 'the generated column ' || a.attname, d.adbin::pg_catalog.text
     FROM catalogs c, pg_catalog.pg_attrdef d
@@ -166,14 +166,7 @@ watchers (catalog, oid, relation, own, words, tree) AS (
     UNION ALL SELECT c.rewrite, r.oid, r.ev_class, 0, 'the rule ' || r.rulename,
         pg_catalog.concat(r.ev_action, r.ev_qual)
     FROM catalogs c, pg_catalog.pg_rewrite r
-    WHERE r.ev_type <> '1' AND r.ev_enabled <> 'D' AND r.ev_class IN (TABLE own)
-    UNION ALL SELECT c.rewrite, v.rule, v.relation, 0, 'the view ' || w.relname || ' WITH CHECK OPTION', NULL
-    FROM catalogs c, views v JOIN pg_catalog.pg_class w ON w.oid = v.view
-    WHERE v.view IN (TABLE checked)
-    UNION ALL SELECT c.rewrite, v.rule, v.relation, 0, 'the view ' || w.relname || ', which computes', NULL
-    FROM catalogs c, views v JOIN pg_catalog.pg_class w ON w.oid = v.view
-        JOIN pg_catalog.pg_rewrite r ON r.oid = v.rule AND r.ev_type = '1'
-    WHERE r.ev_action::pg_catalog.text ~ '{COMPUTES}'),
+    WHERE r.ev_type <> '1' AND r.ev_enabled <> 'D' AND r.ev_class IN (TABLE own)),
 trees (relation, words, tree) AS (
     SELECT relation, words, tree FROM watchers WHERE tree IS NOT NULL
     UNION ALL SELECT conrelid, 'the constraint ' || conname, conbin::pg_catalog.text
@@ -195,6 +188,11 @@ found (kind, relation, number, words) AS (
         JOIN pg_catalog.pg_depend d ON d.classid = w.catalog AND d.objid = w.oid AND d.refclassid = c.class
             AND d.refobjsubid NOT IN (0, CASE d.refobjid WHEN w.relation THEN w.own ELSE 0 END)
             AND (d.refobjid = w.relation OR w.catalog IN (c.policy, c.rewrite))
+    UNION ALL SELECT 'view', d.refobjid, d.refobjsubid, m.nspname || E'\\n' || w.relname
+    FROM views v JOIN catalogs c ON true
+        JOIN pg_catalog.pg_depend d ON d.classid = c.rewrite AND d.objid = v.rule AND d.refclassid = c.class
+            AND d.refobjid = v.relation AND d.refobjsubid <> 0
+        JOIN pg_catalog.pg_class w ON w.oid = v.view JOIN pg_catalog.pg_namespace m ON m.oid = w.relnamespace
     UNION ALL SELECT 'column', d.refobjid, d.refobjsubid, 'the function ' || p.proname || '()'
     FROM catalogs c, pg_catalog.pg_depend d JOIN pg_catalog.pg_proc p ON p.oid = d.objid
     WHERE d.classid = c.proc AND d.refclassid = c.class AND d.refobjsubid <> 0
@@ -226,7 +224,7 @@ FROM found f JOIN pg_catalog.pg_class r ON r.oid = f.relation
     JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
     LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum = f.number
 WHERE n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
-GROUP BY 1, 2, 3, 4, CASE f.kind WHEN 'writer' THEN f.words END";
+GROUP BY 1, 2, 3, 4, CASE WHEN f.kind IN ('view', 'writer') THEN f.words END";
 
 /// The sequences, with the roles that may take a number. A superuser may.
 const SEQUENCES: &str = "\
@@ -245,3 +243,12 @@ const ENUMS: &str = "\
 SELECT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
 FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
 WHERE t.typtype = 'e' AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";
+
+/// The types of extensions and of the database's own with an operator class of which equality is a part.
+const COMPARABLE: &str = "\
+SELECT DISTINCT n.nspname::pg_catalog.text AS schema, t.typname::pg_catalog.text AS name
+FROM pg_catalog.pg_opclass c
+    JOIN pg_catalog.pg_am m ON m.oid = c.opcmethod AND m.amname IN ('btree', 'hash')
+    JOIN pg_catalog.pg_type t ON t.oid = c.opcintype
+    JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace
+WHERE c.opcdefault AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'";

@@ -9,6 +9,7 @@ mod created;
 mod data;
 mod defaults;
 mod everyday;
+mod failing;
 mod failing_writes;
 mod file;
 mod hidden;
@@ -54,6 +55,7 @@ fn shop() -> TargetFacts {
         type_name: type_name.to_owned(),
         is_not_null: false,
         has_default: false,
+        is_numbered: false,
     };
     let columns = [
         ("id", "integer"),

@@ -111,7 +111,10 @@ impl BodyText {
             if let Some(at) = values.iter().find(is_value) {
                 return Some(self.part(*at));
             }
-            let mut of_all = statement.clone().filter(|at| self.is_of_all(*at));
+            let is_ours = |at: &usize| {
+                self.is_of_all(*at) && !self.is_of_other_table(*at, &statement, tables)
+            };
+            let mut of_all = statement.clone().filter(is_ours);
             let star = of_all.next().filter(|_| !named.is_empty());
             if let Some(at) = star {
                 return Some(self.part(at));
@@ -138,6 +141,32 @@ impl BodyText {
             }
         }
         None
+    }
+
+    /// Returns whether a `*` is `name.*` of a table that the statement reads and that is none of these.
+    fn is_of_other_table(
+        &self,
+        star: usize,
+        statement: &Range<usize>,
+        tables: &[ObjectName],
+    ) -> bool {
+        let qualifier = self.qualifier(star).unwrap_or_default();
+        if !self.is_symbol(star, "*") || qualifier.is_empty() || self.qualifier(star - 2).is_some()
+        {
+            return false;
+        }
+        let mut called = statement.clone().filter(|at| {
+            let is_relation = self.is_read(*at, statement)
+                && !self.is_symbol(at + 1, "(")
+                && !self.is_symbol(at + 1, ".");
+            is_relation
+                && match self.alias(*at) {
+                    Some((_, alias)) => alias == qualifier,
+                    None => self.name_at(*at) == Some(qualifier),
+                }
+        });
+        let is_other = |at: usize| !tables.iter().any(|table| self.is_table(at, table));
+        called.next().is_some_and(is_other) && called.all(is_other)
     }
 
     /// Returns the part of the body that has all columns of a table, whichever it is.
@@ -172,7 +201,7 @@ impl BodyText {
     }
 
     /// Returns whether the table at this place is one that its statement reads or changes, and not a row.
-    fn is_read(&self, at: usize, statement: &Range<usize>) -> bool {
+    pub(super) fn is_read(&self, at: usize, statement: &Range<usize>) -> bool {
         let first = if self.qualifier(at).is_some() {
             at - 2
         } else {
@@ -216,7 +245,7 @@ impl BodyText {
     }
 
     /// Returns the alias of a table that is read, with its place.
-    fn alias(&self, table: usize) -> Option<(usize, &str)> {
+    pub(super) fn alias(&self, table: usize) -> Option<(usize, &str)> {
         let at = table + 1 + usize::from(self.is_word(table + 1, &["as"]));
         if self.is_word(at, &NO_ALIAS) {
             return None;

@@ -168,7 +168,7 @@ pub const RULES: &[Rule] = &[
     lasts(own(
         LONG_WORK_UNDER_LOCK,
         Class::Stop,
-        "an earlier statement of the file locks a table, and this one takes its time meanwhile",
+        "an earlier statement of the file locks a table or rows, and this one takes its time meanwhile",
         "a file of its own for this statement",
     )),
     lasts(squawk(

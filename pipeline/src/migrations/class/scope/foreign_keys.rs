@@ -6,13 +6,45 @@ use crate::migrations::statement::ObjectName;
 
 /// A foreign key of the run.
 #[derive(Clone, Debug)]
-pub(super) struct ForeignKey {
+pub(in super::super) struct ForeignKey {
     table: ObjectName,
     columns: Vec<String>,
     references: ObjectName,
 }
 
 impl Scope<'_> {
+    /// Returns the foreign keys of the run.
+    pub(in super::super) fn foreign_keys(&self) -> &[ForeignKey] {
+        &self.foreign_keys
+    }
+
+    /// Records a column with which a unique key of a table of the run begins.
+    pub(in super::super) fn begin_key(&mut self, table: &ObjectName, column: String) {
+        let table = self.resolve(table);
+        self.key_columns.insert((table, column));
+    }
+
+    /// Returns what a reader of the plan should know about a foreign key that no index begins with: a deleted row's
+    /// references are looked for in the whole table.
+    pub(in super::super) fn remark_without_index(&self, key: &ForeignKey) -> Option<String> {
+        let table = &key.table;
+        let column = key.columns.first()?;
+        let is_used = !self.created.contains(&key.references)
+            && !self.created_before.contains(&key.references);
+        let known = self.relation(table).into_iter();
+        let known = known.flat_map(|facts| &facts.indexes);
+        let mut indexes = known.chain(self.indexes_of_run(table));
+        let begins = indexes.any(|one| one.columns.first() == Some(column))
+            || self.key_columns.contains(&(table.clone(), column.clone()));
+        (is_used && !begins).then(|| {
+            format!(
+                "no index of {table} begins with {column}: each DELETE of a row of {}, and each change of its key, goes \
+                 through all rows of {table}",
+                key.references
+            )
+        })
+    }
+
     /// Records a foreign key.
     pub(in super::super) fn add_foreign_key(
         &mut self,

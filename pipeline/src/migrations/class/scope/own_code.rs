@@ -58,7 +58,12 @@ impl CodeOfRun {
     }
 
     pub(super) fn has_routine_named(&self, name: &str) -> bool {
-        self.routines.iter().any(|routine| routine.name == name)
+        self.routines_named(name) > 0
+    }
+
+    pub(super) fn routines_named(&self, name: &str) -> usize {
+        let of_name = self.routines.iter().filter(|one| one.name == name);
+        of_name.count()
     }
 
     /// Records that a relation of the run is gone.
@@ -262,6 +267,7 @@ impl Scope<'_> {
             }
             let code = self.code_on(Occasion::Write, &table);
             let code = code.or_else(|| self.code_of_active_policies(&table));
+            let code = code.or_else(|| self.code_of_triggers(&table));
             if code.is_some() {
                 return code;
             }
@@ -274,6 +280,14 @@ impl Scope<'_> {
             }
         }
         None
+    }
+
+    /// Returns the trigger of a table that does more than is known to be little. Those of Postgres and of extensions
+    /// are none of the database's own.
+    fn code_of_triggers(&self, table: &ObjectName) -> Option<String> {
+        let mut triggers = self.relation(table)?.seen_by.triggers.iter();
+        let trigger = triggers.find(|one| !one.is_provided && !self.does_little(one.function));
+        trigger.map(|one| format!("the trigger {}", one.name))
     }
 
     /// Returns the tables with a foreign key to a table that changes their rows.

@@ -5,6 +5,22 @@ use crate::migrations::class::seen_by::SequenceFacts;
 use crate::migrations::statement::ObjectName;
 
 impl Scope<'_> {
+    /// Returns whether a sequence fills a column of before or of the run.
+    pub(in super::super) fn is_numbered(&self, table: &ObjectName, column: &str) -> bool {
+        let full = self.resolve(table);
+        let known = self.relation(table);
+        known
+            .and_then(|facts| facts.columns.get(column))
+            .is_some_and(|facts| facts.is_numbered)
+            || self.numbered.contains(&(full, column.to_owned()))
+    }
+
+    /// Records a column of a new table that a sequence fills.
+    pub(in super::super) fn number(&mut self, table: &ObjectName, column: String) {
+        let table = self.resolve(table);
+        self.numbered.insert((table, column));
+    }
+
     /// Returns a sequence of the run or of before.
     pub(in super::super) fn sequence(&self, name: &ObjectName) -> Option<SequenceFacts> {
         let name = self.resolve(name);

@@ -11,6 +11,7 @@ fn with_defaults() -> TargetFacts {
             type_name: "text".to_owned(),
             is_not_null,
             has_default,
+            is_numbered: false,
         };
         big.columns.insert(name.to_owned(), facts);
     };

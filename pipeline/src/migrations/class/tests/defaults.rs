@@ -10,6 +10,7 @@ fn with_column(type_name: &str) -> TargetFacts {
         type_name: type_name.to_owned(),
         is_not_null: false,
         has_default: false,
+        is_numbered: false,
     };
     let small = small.expect("the table");
     small.columns.insert("c".to_owned(), column);

@@ -218,7 +218,10 @@ fn code_that_the_run_creates_is_asked_for_too() {
 #[test]
 fn event_trigger_runs_with_each_change_of_the_schema() {
     let facts = TargetFacts {
-        event_triggers: vec!["audit".to_owned()],
+        event_triggers: vec![EventTriggerFacts {
+            name: "audit".to_owned(),
+            function: 1,
+        }],
         ..shop()
     };
     check(

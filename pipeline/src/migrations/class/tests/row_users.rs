@@ -14,6 +14,8 @@ fn with_trigger(language: &str, body: &str) -> TargetFacts {
         body: Some(body.to_owned()),
         types: ["trigger".to_owned()].into(),
         rows: Vec::new(),
+        definition: None,
+        effects: RoutineEffects::Unknown,
     };
     facts.bodies.insert(1, routine);
     let trigger = TriggerFacts {

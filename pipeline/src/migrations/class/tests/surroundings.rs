@@ -413,7 +413,7 @@ fn function_of_ones_own_with_a_known_name_runs_code() {
             ),
             ("CREATE TABLE n AS SELECT upper(a) FROM small", Before, &[]),
             (
-                "CREATE FUNCTION upper(int) RETURNS int LANGUAGE sql AS 'SELECT 1'; \
+                "CREATE FUNCTION upper(int) RETURNS int LANGUAGE sql AS $$ SELECT nextval('s') $$; \
                  CREATE TABLE n AS SELECT upper(1)",
                 Ask,
                 &["runs-code"],
