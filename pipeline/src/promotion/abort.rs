@@ -67,6 +67,13 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
         lease,
         progress,
     };
-    let done = unfinished.take_back(WhereGone::Frees).await?;
+    let mut done = unfinished.take_back(WhereGone::Frees).await?;
+    if done.is_empty() {
+        done.push(
+            "the stage is free; the promotion had made no deploy and left no lock, and a call that was on its way \
+             to Netlify then may still arrive: look whether publishing is locked"
+                .to_owned(),
+        );
+    }
     Ok(AbortReport { done })
 }

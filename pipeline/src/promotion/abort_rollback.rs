@@ -52,7 +52,12 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
                 (outcome.await?, Some(target))
             }
             None => {
-                done.push("the rollback had published nothing".to_owned());
+                done.push(match record.previous.as_deref() == Some(target) {
+                    true => "the rollback had published nothing".to_owned(),
+                    false => format!(
+                        "the deploy {target}, which another person or job has published, stays live"
+                    ),
+                });
                 (DeployOutcome::Aborted, None)
             }
         };

@@ -22,6 +22,7 @@ use crate::promotion::step::Step;
 pub(super) use crate::promotion::unfinished_change::ROLLBACK as COMMAND;
 use crate::promotion::unfinished_change::ensure_none_of_others;
 pub(super) use crate::promotion::unfinished_change::interrupted;
+use crate::promotion::unfinished_change::is_replaced;
 
 /// The plan of a rollback. Making it changes nothing.
 #[derive(Debug)]
@@ -55,6 +56,7 @@ impl RollbackPlan {
         let is_locked = published.locked == Some(true);
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
         let interrupted = interrupted(&records, &published.id).map(str::to_owned);
+        let is_replaced = interrupted.is_none() && is_replaced(&records, &published.id);
         let current = records
             .iter()
             .find(|record| record.has_made_live(&published.id));
@@ -80,6 +82,15 @@ impl RollbackPlan {
                 std::mem::replace(&mut published, before).id
             }
             (Some(id), _) => id.clone(),
+            (None, _) if is_replaced => {
+                return refused(format!(
+                    "an earlier rollback was interrupted, and another person or job has published the deploy {} \
+                     since: `stagelink rollback {stage} --abort` ends the earlier one and leaves that deploy live. \
+                     To go back from it, name a deploy of `stagelink history {stage}`: `stagelink rollback {stage} \
+                     --to DEPLOY`",
+                    published.id
+                ));
+            }
             (None, _) => {
                 let previous = before.clone();
                 let Some(previous) = previous else {

@@ -192,9 +192,12 @@ impl Run<'_> {
     /// Takes back what was done before a step that failed. What is live and tested stays.
     async fn take_back(self, step: Step, error: Error) -> Error {
         if step > Step::TestLive {
-            let text =
-                "the deploy is live, and passed its tests: run the same command again to finish";
-            return error.and_details(vec![text.to_owned()]);
+            let text = format!(
+                "the deploy is live, and passed its tests: run the same command again to finish, or `stagelink \
+                 promote --to {} --abort`, which leaves it live",
+                self.request.to
+            );
+            return error.and_details(vec![text]);
         }
         (self.listener)(&PromotionEvent::TakesBack);
         let unfinished = Unfinished {

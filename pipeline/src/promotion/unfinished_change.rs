@@ -177,7 +177,8 @@ impl UnfinishedChange {
             format!("`{command}` goes on with it, and `{command} --abort` takes back what it did");
         match &self.lease_until {
             Some(until) => format!(
-                "it runs, or was killed a moment ago and has the stage until {}; then {ways}",
+                "it runs, or was killed a moment ago and has the stage until {}: after that `{command}` goes on with it; \
+                 `{command} --abort` takes back what it did, now too",
                 moment(until)
             ),
             None => ways,
@@ -250,6 +251,15 @@ pub(crate) async fn ensure_none_is_interrupted(
         Err(error) if error.kind() == ErrorKind::Busy => Ok(None),
         found => found,
     }
+}
+
+/// Returns whether the newest command, a rollback, did not come to its end, and the published deploy is not the one
+/// that was there before. With [`interrupted`] returning `None`, it is that of another person or job.
+pub(crate) fn is_replaced(records: &[DeployRecord], published: &str) -> bool {
+    let newest = records
+        .first()
+        .filter(|record| record.command == ROLLBACK && record.finished_at.is_none());
+    newest.is_some_and(|record| record.previous.as_deref() != Some(published))
 }
 
 /// Returns the deploy from which the newest command, a rollback, went back to the published one without

@@ -4,7 +4,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use stagelink_local::api::{Failure, Fault};
+use stagelink_local::api::{Failure, Fault, RecordedRequest};
 use stagelink_pipeline::PromotionStep;
 use stagelink_tests::{send, server};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
@@ -38,13 +38,14 @@ pub(super) fn signal(child: &Child, name: &str) {
     assert!(sent.expect("kill runs").success());
 }
 
-/// Waits until Netlify got a request of this kind, and returns how many.
+/// Waits until Netlify got a POST to a path that ends so.
 pub(super) async fn wait_for_request(shop: &Shop, end: &str) {
     let control = shop.project.netlify.control();
     let asked = async {
         let is_there = || {
             let requests = control.requests();
-            requests.iter().any(|one| one.path.ends_with(end))
+            let is_it = |one: &RecordedRequest| one.method == "POST" && one.path.ends_with(end);
+            requests.iter().any(is_it)
         };
         while !is_there() {
             sleep(Duration::from_millis(20)).await;
@@ -143,6 +144,33 @@ async fn lock_that_another_person_took_off_lets_no_untested_deploy_go_live() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn lock_that_is_taken_off_before_the_files_are_declared_lets_no_untested_deploy_go_live() {
+    let shop = Shop::new().await;
+    let before = shop.published();
+    shop.deploy_next("two", None).await;
+    let control = shop.project.netlify.control();
+    control.clear_requests();
+    // It is tried again after a pause, in which the lock is taken off. Netlify has all files.
+    let failure = Failure::Status {
+        status: 503,
+        retry_after: None,
+    };
+    let fault = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys");
+    control.inject(fault.times(1));
+    let child = start(&shop, &["promote", "--yes"]).await;
+    wait_for_request(&shop, "/deploys").await;
+    signal(&child, "-STOP");
+    by_hand(&shop, &format!("deploys/{}/unlock", before.id)).await;
+    signal(&child, "-CONT");
+    let ended = child.wait_with_output().await.expect("it ends");
+    let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(ended.status.code(), Some(1), "{errors}");
+    assert!(errors.contains("has taken off the lock of"), "{errors}");
+    let published = shop.project.netlify.publications(SITE);
+    assert_eq!(published, [before.id], "{errors}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn abort_leaves_what_it_cannot_take_back_to_the_one_that_began_it() {
     let shop = Shop::new().await;
     shop.deploy_next("two", None).await;
@@ -222,6 +250,48 @@ async fn rollback_that_is_killed_goes_on_and_not_further_back() {
     let records = "SELECT count(*) FROM stagelink_deploys WHERE command = 'rollback' \
                    AND outcome = 'succeeded'";
     assert_eq!(shop.production_count(records).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_that_fails_leaves_what_another_person_published_meanwhile() {
+    let shop = Shop::new().await;
+    let mut deploys = vec![shop.published().id];
+    for name in ["two", "three"] {
+        shop.deploy_next(name, None).await;
+        shop.promote().await.succeeds();
+        deploys.push(shop.published().id);
+    }
+    let mut child = start(&shop, &["rollback", "--yes", "--test-limit", "5"]).await;
+    wait_for_line(&mut child, "… test live").await;
+    signal(&child, "-STOP");
+    let first = &deploys[0];
+    by_hand(&shop, &format!("sites/{SITE}/deploys/{first}/restore")).await;
+    signal(&child, "-CONT");
+    let code = child.wait().await.expect("it ends").code();
+    assert_eq!((code, &shop.published().id), (Some(1), first));
+    assert_eq!(shop.newest_record("outcome").await, "restored");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_does_not_go_on_once_another_person_has_published_a_third_deploy() {
+    let shop = Shop::new().await;
+    let one = shop.published().id;
+    for name in ["two", "three"] {
+        shop.deploy_next(name, None).await;
+        shop.promote().await.succeeds();
+    }
+    kill_rollback(&shop).await;
+    by_hand(&shop, &format!("sites/{SITE}/deploys/{one}/restore")).await;
+    shop.expire_leases().await;
+    let run = shop.run(&["rollback", "--yes"]).await;
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    let told = format!("another person or job has published the deploy {one} since");
+    assert!(run.errors.contains(&told), "{}", run.errors);
+    let run = shop.run(&["rollback", "--abort"]).await;
+    run.succeeds();
+    let told = format!("the deploy {one}, which another person or job has published, stays live");
+    assert!(run.output.contains(&told), "{}", run.output);
+    assert_eq!(shop.published().id, one);
 }
 
 /// Starts a rollback, and kills it when its deploy is live and not yet tested there.

@@ -81,9 +81,10 @@ fn unfinished_command_is_told_with_its_step_its_author_and_the_ways_on() {
         ("null", way.to_owned()),
         (
             r#""2026-11-26T10:01:00.5Z""#,
-            format!(
-                "it runs, or was killed a moment ago and has the stage until 2026-11-26 10:01:00 UTC; then {way}"
-            ),
+            "it runs, or was killed a moment ago and has the stage until 2026-11-26 10:01:00 UTC: after that \
+             `stagelink promote --to production` goes on with it; `stagelink promote --to production --abort` \
+             takes back what it did, now too"
+                .to_owned(),
         ),
     ] {
         board.stages[0].unfinished = change(lease_until);

@@ -12,7 +12,8 @@ pub enum DeployOutcome {
     Succeeded,
     /// The command ended before the artifact was live.
     Failed,
-    /// The artifact was live, and did not answer as it should: the one before is live again.
+    /// The artifact was live, and did not answer as it should. It is live no longer: the one before is, or one
+    /// that another person or job has published.
     Restored,
     /// The artifact is live, and has not passed its test: the one before could not be made live again.
     Untested,

@@ -118,11 +118,22 @@ impl RollbackPlan {
         Ok(())
     }
 
-    /// Publishes the deploy again that was there before the rollback. Returns the outcome of the rollback,
-    /// with a sentence about it.
+    /// Publishes the deploy again that was there before the rollback, unless another person or job has
+    /// published a third one, which stays. Returns the outcome of the rollback, with a sentence about it.
     async fn take_back(&self, stage: Stage) -> (DeployOutcome, String) {
         let (before, target) = (&self.published.id, &self.target.id);
-        let Err(error) = self.restore(&self.published).await else {
+        let restored = match self.site.read_published_deploy().await {
+            Ok(Some(live)) if live.id != *before && live.id != *target => {
+                let text = format!(
+                    "another person or job has published the deploy {} meanwhile, which stays live",
+                    live.id
+                );
+                return (DeployOutcome::Restored, text);
+            }
+            Ok(_) => self.restore(&self.published).await,
+            Err(error) => Err(error),
+        };
+        let Err(error) = restored else {
             let text = format!("the deploy {before} is published again");
             return (DeployOutcome::Restored, text);
         };

@@ -30,6 +30,9 @@ impl Run<'_> {
         };
         self.progress.deploy = Some(deploy.id.clone());
         self.save().await?;
+        self.new_deploy = Some(deploy.clone());
+        // Where Netlify has all files already, the declaration alone makes the deploy ready.
+        self.ensure_locked().await?;
         let key = DeployVariable {
             key: self_check::VARIABLE,
             value: self.progress.key.clone().into(),

@@ -86,7 +86,12 @@ impl Run<'_> {
     pub(super) async fn clean_up(&mut self) -> Result<String, Error> {
         let id = self.new_deploy()?.id.clone();
         if !self.progress.was_locked {
-            self.name_pushes(&id).await?;
+            if let Err(error) = self.name_pushes(&id).await {
+                self.notes.push(format!(
+                    "whether other deploys got ready meanwhile is not known: {}",
+                    error.report()
+                ));
+            }
             let site = self.site();
             for locked in [&id, &self.progress.previous] {
                 let deploy = site.find_deploy(locked).await?;
