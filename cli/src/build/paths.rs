@@ -1,9 +1,9 @@
 //! Removes this machine's folders from the paths in a program.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use cargo_metadata::Metadata;
 use cargo_metadata::camino::{Utf8Path, Utf8PathBuf};
+use cargo_metadata::{DependencyKind, Metadata, PackageId};
 
 use super::toolchain::Toolchain;
 
@@ -23,6 +23,7 @@ pub(super) fn remap(
             format!("/rustc/{}", toolchain.commit),
         ),
     ]);
+    let of_programs = packages_of_programs(metadata);
     for package in &metadata.packages {
         let folder = package.manifest_path.parent();
         match (&package.source, folder) {
@@ -32,13 +33,43 @@ pub(super) fn remap(
                     names.insert(source.into(), "/registry".to_owned());
                 }
             }
-            (None, Some(folder)) if !folder.starts_with(&metadata.workspace_root) => {
+            (None, Some(folder))
+                if of_programs.contains(&package.id)
+                    && !folder.starts_with(&metadata.workspace_root) =>
+            {
                 names.insert(folder.into(), format!("/{}", package.name));
             }
             _ => {}
         }
     }
     options(names)
+}
+
+/// Returns the packages whose code a program can contain. One that tests alone use has to change no option, since a
+/// change of these compiles every crate anew.
+fn packages_of_programs(metadata: &Metadata) -> BTreeSet<&PackageId> {
+    let Some(resolve) = &metadata.resolve else {
+        return metadata
+            .packages
+            .iter()
+            .map(|package| &package.id)
+            .collect();
+    };
+    let nodes: BTreeMap<_, _> = resolve.nodes.iter().map(|node| (&node.id, node)).collect();
+    let mut found = BTreeSet::new();
+    let mut waiting: Vec<_> = metadata.workspace_members.iter().collect();
+    while let Some(id) = waiting.pop() {
+        if !found.insert(id) {
+            continue;
+        }
+        for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
+            let mut kinds = dependency.dep_kinds.iter();
+            if kinds.any(|of| of.kind != DependencyKind::Development) {
+                waiting.push(&dependency.pkg);
+            }
+        }
+    }
+    found
 }
 
 /// Of several options that match a path the compiler uses the last, so inner folders come later.
