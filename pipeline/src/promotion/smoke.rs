@@ -1,6 +1,7 @@
 //! The test of a deploy at an address: the self-check of each function, and the paths of the settings.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use stagelink::Stage;
@@ -48,14 +49,24 @@ impl SmokeTest<'_> {
                 continue;
             }
             tell(name);
-            let attempt = || self.check_function(&visitor, address, name, entry);
+            let told = Mutex::new(String::new());
+            let attempt = || async {
+                let checked = self.check_function(&visitor, address, name, entry).await;
+                tell_failure(&checked, name, &told, tell);
+                checked
+            };
             if let Err(reason) = until_proved(ends, PAUSES, attempt).await {
                 reasons.push(format!("the function {name} {reason}"));
             }
         }
         for tested in self.paths {
             tell(&tested.path);
-            let attempt = || check_path(&visitor, address, tested);
+            let told = Mutex::new(String::new());
+            let attempt = || async {
+                let checked = check_path(&visitor, address, tested).await;
+                tell_failure(&checked, &tested.path, &told, tell);
+                checked
+            };
             if let Err(reason) = until_proved(ends, PAUSES, attempt).await {
                 reasons.push(format!("{} {reason}", tested.path));
             }
@@ -84,6 +95,24 @@ impl SmokeTest<'_> {
         };
         let report = asked.ask(visitor, name).await?;
         judge(&report, self.stage, entry)
+    }
+}
+
+/// Tells why an attempt has failed that is made again, so that a person can stop the test, unless the one before has
+/// failed for the same reason.
+fn tell_failure(
+    checked: &Result<(), Unproved>,
+    what: &str,
+    told: &Mutex<String>,
+    tell: &(dyn Fn(&str) + Send + Sync),
+) {
+    let Err(Unproved::Passing(reason)) = checked else {
+        return;
+    };
+    let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+    if *told != *reason {
+        tell(&format!("{what} {reason}; it is asked again"));
+        told.clone_from(reason);
     }
 }
 
