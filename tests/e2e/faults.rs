@@ -279,7 +279,7 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
         ),
         (
             &["kill", "--function", "other", "--stage", "staging"],
-            "no instance of other",
+            "has no function \\\"other\\\": it has guestbook",
         ),
         (&["list", "--for", "5s"], "--for is for a fault"),
         (&["api-500", "--stage", "staging"], "leave --stage out"),

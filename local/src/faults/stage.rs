@@ -203,7 +203,20 @@ impl FaultyStage {
     /// Returns the instance of each function that started last, or that of one function alone.
     fn instances(&self, function: Option<&str>) -> Result<Vec<(Function, u32)>, Error> {
         let mut functions = self.functions.all();
-        functions.retain(|of| function.is_none_or(|name| of.config().name == name));
+        let is_named = |of: &Function| function.is_none_or(|name| of.config().name == name);
+        if let (Some(name), false) = (function, functions.iter().any(is_named)) {
+            let names = functions.iter().map(|of| of.config().name.as_str());
+            let names: Vec<_> = names.collect();
+            return Err(Error::new(
+                ErrorKind::Input,
+                format!(
+                    "{} has no function {name:?}: it has {}",
+                    self.name,
+                    names.join(", ")
+                ),
+            ));
+        }
+        functions.retain(is_named);
         let newest = functions.into_iter().filter_map(|function| {
             let process = *function.process_ids().last()?;
             Some((function, process))
