@@ -5,7 +5,9 @@ use std::fmt;
 use std::time::Duration;
 
 use stagelink::tokio_postgres::SimpleQueryMessage;
-use stagelink::{Database, DatabaseInfo, DetachedClient, SecretString, Settings, StageMark};
+use stagelink::{
+    Database, DatabaseInfo, DetachedClient, ProviderSettings, SecretString, Settings, StageMark,
+};
 use tokio::time::timeout;
 
 use crate::error::{Error, ErrorKind};
@@ -18,6 +20,8 @@ use crate::migrations::describe_driver_error;
 pub struct RemoteDatabase {
     database: Database,
     is_guarded: bool,
+    /// Whether its credential is that of a config var of a Heroku app.
+    is_at_heroku: bool,
 }
 
 /// The result of a look-up of a [`RemoteDatabase`].
@@ -57,9 +61,11 @@ impl RemoteDatabase {
     /// write is let in: its sessions are read-only by default, which stops mistakes alone.
     pub fn new(settings: Settings, is_guarded: bool) -> Self {
         let settings = settings.without_pooler().with_app_names();
+        let is_at_heroku = matches!(settings.provider, Some(ProviderSettings::Heroku(_)));
         Self {
             database: Database::new(Ok(settings)),
             is_guarded,
+            is_at_heroku,
         }
     }
 
@@ -108,14 +114,19 @@ impl RemoteDatabase {
             Ok(proof) => Some(proof),
             Err(_) if self.is_guarded => None,
             Err(right) => {
+                let way = match self.is_at_heroku {
+                    true => {
+                        "make one that only reads (`heroku pg:credentials:create DATABASE --name reader --app \
+                         APP`, with SELECT granted to it), attach it (`heroku addons:attach DATABASE --credential \
+                         reader --as READER --app APP`) and name it with `--config-var READER_URL`"
+                    }
+                    false => "set the variables of its provider to those of a role that only reads",
+                };
                 return Err(Error::new(
                     ErrorKind::Isolation,
                     format!(
-                        "the credential of stage {stage}, {}, may write: its role {} {right}; make one that only \
-                         reads (`heroku pg:credentials:create DATABASE --name reader --app APP`, with \
-                         SELECT granted to it), attach it (`heroku addons:attach DATABASE --credential reader \
-                         --as READER --app APP`) and name it with `--config-var READER_URL`, or take this \
-                         one with `--guarded`, which only stops mistakes",
+                        "the credential of stage {stage}, {}, may write: its role {} {right}; {way}, or take \
+                         this one with `--guarded`, which only stops mistakes",
                         info.origin, info.role
                     ),
                 ));

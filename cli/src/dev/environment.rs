@@ -171,10 +171,15 @@ impl StageVariables {
         }
         let is_local = of == VariablesOf::LocalStages;
         if is_local && value::points_beyond_this_machine(&name, &value) {
+            let of_remote =
+                match source.starts_with(".env.") || reason_to_leave_out(&name).is_some() {
+                    true => "",
+                    false => "; with --remote STAGE it is given",
+                };
             bail!(
                 "{source} sets {name} to an address beyond this machine with its credentials: functions of \
                  a local stage do not get it, so that none changes what is real. Set {name} to a service on \
-                 this machine, or remove it from {source}; with --remote STAGE it is given"
+                 this machine, or remove it from {source}{of_remote}"
             );
         }
         if let Some(reason) = reason_to_leave_out(&name) {

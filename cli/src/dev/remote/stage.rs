@@ -93,8 +93,12 @@ impl RemoteStage {
             production::confirm(stage.name(), &app)?;
         }
         if first.proof.is_none() {
+            let way = match app_of(&info.origin) {
+                Some(_) => ": --config-var",
+                None => "",
+            };
             note(format_args!(
-                "  ! {GUARDED}; a credential that only reads is proof: --config-var"
+                "  ! {GUARDED}; a credential that only reads is proof{way}"
             ));
         }
         Ok(OpenedStage {
