@@ -78,7 +78,9 @@ fn add_faults(cell: &mut Cell, name: &str, answer: &RunningAnswer, stage: &str) 
         };
         let kind = answer.database.as_str();
         let way = match kind {
-            "database-refused" => format!("`stagelink link`, then `stagelink deploy {stage}`"),
+            "database-refused" | "database-unreachable" => {
+                format!("`stagelink link`, then `stagelink deploy {stage}`")
+            }
             _ => "see its log".to_owned(),
         };
         cell.line(

@@ -47,6 +47,7 @@ pub(crate) fn judge(
     let why = match kind {
         "provider-refused" => "the service that knows it refuses the token of the deploy",
         "database-refused" => "it refuses the password of the deploy",
+        UNREACHABLE => "no server answers at the address that the deploy has",
         _ => "its log says why",
     };
     let reason = format!("cannot use the database of stage {stage} ({kind}): {why}");
@@ -68,6 +69,14 @@ pub(crate) fn advice(error: &Error) -> Option<String> {
     let what = match () {
         () if is_for("database-refused") => "credentials (STAGELINK_CREDENTIALS)",
         () if is_for("provider-refused") => "token",
+        () if is_for(UNREACHABLE) => {
+            return Some(
+                "the deploy has the address of the site's variables (STAGELINK_CREDENTIALS), which may be older than \
+                 a move of the database, such as a failover: set the address of now by `stagelink link`, and run the \
+                 command again"
+                    .to_owned(),
+            );
+        }
         () => return None,
     };
     Some(format!(
@@ -109,6 +118,8 @@ pub(crate) async fn until_proved<F: Future<Output = Result<(), Unproved>>>(
         pause = (pause * 2).min(pauses.longest);
     }
 }
+
+const UNREACHABLE: &str = "database-unreachable";
 
 /// The time for an attempt that began before the end of a test.
 const LAST_ATTEMPT: Duration = Duration::from_secs(20);
@@ -172,6 +183,25 @@ mod tests {
         // The mark is why, whatever else the report says.
         other.set_database_failure(ErrorKind::WrongDatabase, false);
         assert_final(&other, "marked as staging's");
+    }
+
+    #[test]
+    fn credentials_of_before_a_rotation_or_a_move_are_set_anew_by_link() {
+        let failed = |kind: &str| {
+            let reason = format!("the function guestbook cannot use the database ({kind})");
+            let error = Error::new(
+                crate::error::ErrorKind::Promotion,
+                "it does not pass its test",
+            );
+            advice(&error.with_details(vec![reason]))
+        };
+        for kind in ["database-refused", "provider-refused", UNREACHABLE] {
+            assert!(
+                failed(kind).is_some_and(|text| text.contains("`stagelink link`")),
+                "{kind}"
+            );
+        }
+        assert_eq!(failed("timeout-query"), None);
     }
 
     #[test]

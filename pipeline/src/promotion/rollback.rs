@@ -167,8 +167,9 @@ impl RollbackPlan {
             None => "check out its commit, and run".to_owned(),
         };
         format!(
-            "the deploy {} has the variables of its time, such as a token or a password that was revoked \
-             since. A new one gets those of now: {code} `stagelink deploy {stage}`",
+            "the deploy {} has the variables of its time, such as a token or a password that was revoked, or the \
+             address of a database that has moved since. A new one gets those of now, which `stagelink link` sets: \
+             {code} `stagelink deploy {stage}`",
             self.target.id
         )
     }
