@@ -20,7 +20,7 @@ use crate::migrations::describe_driver_error;
 pub struct RemoteDatabase {
     database: Database,
     is_guarded: bool,
-    /// Whether its credential is that of a config var of a Heroku app.
+    /// True if its credential is that of a config var of a Heroku app.
     is_at_heroku: bool,
 }
 
