@@ -1,8 +1,6 @@
 //! Statements of a migration that run code of the database: what the code is known to do decides.
 
-use stagelink_pipeline::Class;
-
-use super::{Case, ask, before, unknown};
+use super::{Case, after, ask, before};
 
 const SELECT: &str = "SELECT count(*) > 0 FROM t";
 const AUDIT: &str = "CREATE TABLE audit (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz DEFAULT now(), op text,
@@ -77,6 +75,13 @@ pub(super) const CASES: &[Case] = &[
         "INSERT INTO t (id, a) VALUES (7, 'seed')",
         SELECT,
     ),
+    ask(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE r record; BEGIN
+             FOR r IN SELECT * FROM generate_series(1, 5) LOOP NULL; END LOOP; RETURN NULL; END $$;
+         CREATE TRIGGER f AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();",
+        "INSERT INTO t (id, a) VALUES (7, 'seed')",
+        SELECT,
+    ),
     // Numbers of a sequence.
     before(
         "CREATE TABLE role (id serial PRIMARY KEY, name text);",
@@ -121,20 +126,22 @@ pub(super) const CASES: &[Case] = &[
         "CREATE INDEX t_plain ON t (f_unaccent(a))",
         "INSERT INTO t (id, a) VALUES (2, 'y')",
     ),
-    unknown(
+    after(
         "CREATE FUNCTION half(int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / $1 $$;",
         "CREATE INDEX e_half ON e (half(id))",
-        "SELECT 1",
+        "INSERT INTO e (id) VALUES (0)",
     ),
-    Case {
-        class: Class::After,
-        breaks: true,
-        ..before(
-            "CREATE FUNCTION half(int) RETURNS int LANGUAGE sql IMMUTABLE AS $$ SELECT 10 / $1 $$;",
-            "CREATE INDEX e_half ON e (half(id))",
-            "INSERT INTO e (id) VALUES (0)",
-        )
-    },
+    after(
+        "CREATE FUNCTION size(text) RETURNS smallint LANGUAGE sql IMMUTABLE AS $$ SELECT length($1) $$;",
+        "CREATE INDEX e_size ON e (size(a))",
+        "INSERT INTO e (a) VALUES (repeat('x', 40000))",
+    ),
+    after(
+        "CREATE DOMAIN short AS text CHECK (length(VALUE) < 3);
+         CREATE FUNCTION shown(short) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT lower($1) $$;",
+        "CREATE INDEX e_short ON e (shown(a))",
+        "INSERT INTO e (a) VALUES ('long')",
+    ),
     // What is replaced by itself.
     before(
         "",
@@ -169,6 +176,26 @@ $body$ LANGUAGE 'plpgsql' VOLATILE",
         "CREATE FUNCTION added(a int, b integer DEFAULT 5) RETURNS bigint LANGUAGE sql STABLE AS 'SELECT a + b';",
         "CREATE OR REPLACE FUNCTION added(a integer, b int DEFAULT 5) RETURNS int8 STABLE LANGUAGE sql AS 'SELECT a + b'",
         "SELECT added(1)",
+    ),
+    before(
+        "CREATE FUNCTION found(name text DEFAULT 'x') RETURNS TABLE (n int, b varchar) LANGUAGE sql STABLE STRICT
+             SECURITY DEFINER SET search_path = public, pg_temp AS 'SELECT id, a FROM t WHERE a = name';",
+        "CREATE OR REPLACE FUNCTION found(name text = 'x') RETURNS TABLE (n integer, b character varying) AS $$
+             SELECT id, a FROM t -- by name
+             WHERE a = name $$ STABLE RETURNS NULL ON NULL INPUT SECURITY DEFINER LANGUAGE sql
+             SET search_path = public, pg_temp",
+        "SELECT n FROM found()",
+    ),
+    before(
+        "CREATE FUNCTION uid() RETURNS int LANGUAGE sql STABLE AS
+             $$ SELECT nullif(current_setting('request.sub', true), '')::int $$;
+         CREATE TABLE audit (at timestamptz, by int, row jsonb);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+             IF pg_trigger_depth() > 1 THEN RETURN NULL; END IF;
+             INSERT INTO audit VALUES (now(), uid(), to_jsonb(NEW)); RETURN NULL; END $$;
+         CREATE TRIGGER f AFTER INSERT ON t FOR EACH ROW EXECUTE FUNCTION f();",
+        "INSERT INTO t (id, a) VALUES (7, 'seed')",
+        SELECT,
     ),
     before(
         "CREATE VIEW v AS SELECT id, a FROM t WHERE a IS NOT NULL AND (id > 0 OR a = 'x') ORDER BY id;",

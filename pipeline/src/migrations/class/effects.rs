@@ -15,13 +15,22 @@ use super::seen_by::{RoutineEffects, RoutineFacts};
 use super::syntax::{child, child_name, find, holds};
 
 /// Functions that a body may call besides those that only compute.
-const HARMLESS: [&str; 8] = [
+const HARMLESS: [&str; 11] = [
+    "current_query",
     "current_setting",
     "hstore",
     "inet_client_addr",
-    "pg_notify",
-    "txid_current",
+    "pg_backend_pid",
     "pg_current_xact_id",
+    "pg_event_trigger_ddl_commands",
+    "pg_event_trigger_dropped_objects",
+    "pg_notify",
+    "pg_trigger_depth",
+    "txid_current",
+];
+
+/// Functions of an event trigger, which list what the statement did.
+const OF_THE_STATEMENT: [&str; 2] = [
     "pg_event_trigger_ddl_commands",
     "pg_event_trigger_dropped_objects",
 ];
@@ -73,8 +82,12 @@ impl Reader<'_> {
                 return is_little && statements.next().is_none();
             }
             K::PLPGSQL_FOR_QUERY_STMT => find(node, K::FROM_CLAUSE).is_some_and(|from| {
-                from.children()
-                    .all(|one| one.kind() == K::FUNCTION_FROM_ITEM)
+                let is_function = |one: SyntaxNode| one.kind() == K::FUNCTION_FROM_ITEM;
+                let called = query::called(&from);
+                from.children().all(is_function)
+                    && called
+                        .iter()
+                        .all(|name| OF_THE_STATEMENT.contains(&name.as_str()))
             }),
             K::PLPGSQL_RAISE_STMT | K::PLPGSQL_EXCEPTION_SECTION => self.allowed == Allowed::Little,
             K::PLPGSQL_EXPR | K::PLPGSQL_PERFORM_STMT => find(node, K::FROM_CLAUSE).is_none(),

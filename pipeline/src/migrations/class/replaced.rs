@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
-use super::body_text::BodyText;
+use super::body_text::{BodyText, Word};
 use super::column_type::ColumnType;
 use super::routine_body;
 use super::row_users;
 use super::scope::Scope;
-use super::syntax::{child, find};
+use super::syntax::{child, find, is_type, name_under};
 use crate::migrations::statement::{ObjectName, fold_name, is_nested_too_deeply};
 
 /// Options of a function that it has without them.
@@ -59,7 +59,7 @@ struct Function {
     parameters: Vec<String>,
     result: Option<String>,
     options: BTreeSet<String>,
-    body: Vec<super::body_text::Word>,
+    body: Vec<Word>,
 }
 
 fn function(node: &SyntaxNode) -> Option<Function> {
@@ -69,6 +69,9 @@ fn function(node: &SyntaxNode) -> Option<Function> {
     let mut options = BTreeSet::new();
     for option in child(node, K::FUNC_OPTION_LIST)?.children() {
         let text = spelled(&option.text().to_string());
+        // As Postgres prints them.
+        let text = text.replace(" = ", " to ");
+        let text = text.replace("returns null on null input", "strict");
         if option.kind() != K::AS_FUNC_OPTION && !USUAL_OPTIONS.contains(&text.as_str()) {
             options.insert(text.replace('\'', ""));
         }
@@ -90,31 +93,33 @@ fn function(node: &SyntaxNode) -> Option<Function> {
 
 /// Returns the parts of an argument or of a result, with types as the catalog prints them.
 fn parts(node: &SyntaxNode) -> String {
-    let mut text = String::new();
-    for one in node.children_with_tokens() {
-        let part = match (one.as_node(), one.as_token()) {
-            (Some(node), _) if super::syntax::is_type(node.kind()) => {
-                let name = node.text().to_string();
-                let name = name.trim();
-                let name = name.strip_prefix("public.").unwrap_or(name);
-                ColumnType::parse(name).name
-            }
-            (Some(node), _) => parts_of_default(node),
-            (_, Some(token)) => spelled(token.text()),
+    use SyntaxKind as K;
+    if is_type(node.kind()) {
+        let name = node.text().to_string();
+        let name = name.trim();
+        let name = name.strip_prefix("public.").unwrap_or(name);
+        return ColumnType::parse(name).name;
+    }
+    // DEFAULT 'x'::text
+    if node.kind() == K::CAST_EXPR
+        && let Some(literal) = child(node, K::LITERAL)
+    {
+        return literal.text().to_string();
+    }
+    let parts = node.children_with_tokens().map(|one| {
+        let text = match (one.as_node(), one.as_token()) {
+            (Some(node), _) => parts(node),
+            (_, Some(token)) if node.kind() == K::LITERAL => token.text().to_owned(),
+            (_, Some(token)) => token.text().trim().to_lowercase(),
             _ => String::new(),
         };
-        if !part.is_empty() {
-            text.push_str(&part);
-            text.push(' ');
+        match text.as_str() {
+            "=" => "default".to_owned(),
+            _ => text,
         }
-    }
-    text
-}
-
-/// Returns the words of a part that has no type: a name, a mode, `DEFAULT 5`.
-fn parts_of_default(node: &SyntaxNode) -> String {
-    let text = spelled(&node.text().to_string());
-    text.replacen("= ", "default ", 1)
+    });
+    let parts: Vec<String> = parts.filter(|part| !part.is_empty()).collect();
+    parts.join(" ")
 }
 
 /// Returns a text in lower case, with one blank between words.
@@ -167,7 +172,7 @@ fn query(scope: &Scope<'_>, select: &SyntaxNode) -> Option<(Vec<String>, String)
     let alone = match items.as_slice() {
         [item] if item.kind() == K::RELATION_FROM_ITEM => {
             let alias = find(item, K::TABLE_ALIAS).map(|one| one.text().to_string());
-            let table = super::syntax::name_under(item, K::RELATION_NAME_REF)?.name;
+            let table = name_under(item, K::RELATION_NAME_REF)?.name;
             alias.map(|one| fold_name(one.trim())).or(Some(table))
         }
         _ => None,
@@ -213,7 +218,7 @@ impl Spelling<'_> {
             // 'x'::text
             (K::CAST_EXPR, parts) => {
                 let literal = parts.iter().find(|one| one.kind() == K::LITERAL);
-                let to = parts.iter().find(|one| super::syntax::is_type(one.kind()));
+                let to = parts.iter().find(|one| is_type(one.kind()));
                 let to = to.map(|one| ColumnType::parse(&one.text().to_string()).name);
                 if let Some(literal) = literal
                     && literal.text().to_string().starts_with('\'')
@@ -223,7 +228,7 @@ impl Spelling<'_> {
                 }
             }
             (K::RELATION_FROM_ITEM, _) => {
-                let name = super::syntax::name_under(node, K::RELATION_NAME_REF);
+                let name = name_under(node, K::RELATION_NAME_REF);
                 if let Some(name) = name.filter(|_| self.alone.is_some()) {
                     return self.scope.resolve(&name).to_string();
                 }

@@ -6,7 +6,7 @@ use squawk_syntax::ast::{self, AstNode};
 use squawk_syntax::{SourceFile, SyntaxKind, SyntaxNode};
 
 use super::seen_by::{RoutineEffects, RoutineFacts};
-use super::syntax::{child, find, name_under};
+use super::syntax::{child, find, is_type, name_under};
 use crate::migrations::statement::{ObjectName, is_nested_too_deeply};
 
 /// Returns whether the statement creates a function or a procedure.
@@ -113,6 +113,28 @@ pub(super) fn expression(tree: &SyntaxNode) -> Option<SyntaxNode> {
     is_alone.then_some(value)
 }
 
+/// Returns the type that a function returns, as the statement that makes it spells it.
+pub(super) fn result(routine: &RoutineFacts) -> Option<String> {
+    let definition = routine.definition.as_deref()?;
+    let parsed = (!is_nested_too_deeply(definition)).then(|| SourceFile::parse(definition))?;
+    let result = find(&parsed.syntax_node(), SyntaxKind::RET_TYPE)?;
+    let mut parts = result.children();
+    let spelled = parts.next().filter(|one| is_type(one.kind()))?;
+    parts.next().is_none().then(|| spelled.text().to_string())
+}
+
+/// Returns the types of the arguments and of the result, as a statement spells them.
+fn types_of(node: &SyntaxNode) -> BTreeSet<String> {
+    use SyntaxKind as K;
+    let parts = [K::PARAM_LIST, K::RET_TYPE];
+    let parts = parts.into_iter().filter_map(|kind| child(node, kind));
+    let types = parts.flat_map(|part| part.descendants().collect::<Vec<_>>());
+    let types = types.filter(|one| is_type(one.kind()));
+    types
+        .map(|one| one.text().to_string().trim().to_ascii_lowercase())
+        .collect()
+}
+
 /// Returns the facts of a function that a statement creates, as far as they are read here.
 pub(super) fn facts_of(node: &SyntaxNode, name: &ObjectName) -> RoutineFacts {
     use SyntaxKind as K;
@@ -133,7 +155,7 @@ pub(super) fn facts_of(node: &SyntaxNode, name: &ObjectName) -> RoutineFacts {
         name: name.clone(),
         language: language.unwrap_or_else(|| "sql".to_owned()),
         body: literal.and_then(|one| content(&one.text().to_string())),
-        types: BTreeSet::new(),
+        types: types_of(node),
         rows: Vec::new(),
         definition: Some(node.text().to_string()),
         effects: RoutineEffects::Unknown,

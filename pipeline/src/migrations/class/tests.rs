@@ -18,6 +18,7 @@ mod objects;
 mod one_row;
 mod other_tables;
 mod own_code;
+mod remarks;
 mod row_users;
 mod safe_form;
 mod stop;

@@ -9,8 +9,8 @@ mod value;
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
 use self::value::{Kind, Value};
-use super::assigned_value;
 use super::column_type::ColumnType;
+use super::default_value;
 use super::null_check::is_expression;
 use super::own_code;
 use super::query;
@@ -78,7 +78,7 @@ pub(super) fn part_of_generated(
         let expression = node.descendants().find(is_expression)?;
         let value = Judge::new(scope, table).value(&expression).ok()?;
         let is_taken = value.is_taken_by(&ColumnType::parse(spelled_type))
-            || assigned_value::takes(spelled_type, &expression);
+            || default_value::takes(scope, table, spelled_type, &expression);
         (!is_taken).then(|| format!("{spelled_type} of {}", expression.text()))
     })
 }
@@ -367,7 +367,20 @@ impl<'a> Judge<'a> {
             let tree = routine_body::tree(routine).filter(|_| routine.language == "sql");
             let expression = tree.and_then(|tree| routine_body::expression(&tree));
             let value = expression.and_then(|one| within.value(&one).ok());
-            results.push(value.ok_or_else(|| node.clone())?);
+            // The server casts the value to the type that the function returns, and arguments to their types.
+            let result = routine_body::result(routine);
+            let result = result.filter(|spelled| {
+                let mut types = routine.types.iter();
+                let is_checked = types.any(|one| {
+                    let parts = one.trim_end_matches("[]").split('.').map(fold_name);
+                    ObjectName::from_parts(parts.collect())
+                        .is_some_and(|name| self.scope.is_domain_with_constraints(&name))
+                });
+                let to = ColumnType::parse(spelled);
+                !is_checked && value.is_some_and(|value| value.is_taken_by(&to))
+            });
+            let result = result.ok_or_else(|| node.clone())?;
+            results.push(Value::of_type(&result));
         }
         Ok(Value::common(results))
     }
