@@ -170,6 +170,9 @@ impl Unknown {
             return None;
         }
         let spelled = normalized(name);
+        if !may_be_own(&spelled) {
+            return None;
+        }
         let close = nearest(&spelled, MISSPELLED);
         if close.is_none() && !spelled.starts_with(PREFIX) {
             return None;
@@ -219,6 +222,19 @@ fn is_of_a_stage(name: &str) -> bool {
         let is_of_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
         stage.starts_with(|c: char| c.is_ascii_uppercase()) && stage.chars().all(is_of_name)
     })
+}
+
+/// Returns false for a name that is certainly more than [`MISSPELLED`] edits from each of
+/// stagelink's: as most of an environment are, whose distances a start need not compute.
+///
+/// An edit changes two neighbouring bytes at most, so two edits leave one of the five pieces of the
+/// prefix whole, and move it by two bytes at most.
+fn may_be_own(spelled: &str) -> bool {
+    let head = spelled.as_bytes();
+    let head = &head[..head.len().min(PREFIX.len() + MISSPELLED)];
+    let (pieces, _) = PREFIX.as_bytes().as_chunks::<2>();
+    head.windows(2)
+        .any(|window| pieces.iter().any(|piece| piece == window))
 }
 
 /// Finds the nearest name that the SDK reads, within a distance.

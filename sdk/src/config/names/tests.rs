@@ -90,6 +90,29 @@ fn name_within_two_edits_of_a_variable_of_safety_is_refused_with_both() {
     }
 }
 
+proptest::proptest! {
+    /// Each edit inserts, removes or replaces a byte, or swaps two neighbours.
+    #[test]
+    fn name_within_two_edits_is_always_compared(
+        name in proptest::sample::select(read_all().collect::<Vec<_>>()),
+        edits in proptest::collection::vec((0_usize..64, 0..4, "[A-Z_]"), 0..=MISSPELLED),
+    ) {
+        let mut edited = name.as_bytes().to_vec();
+        for (at, kind, with) in edits {
+            // Most edits are in the prefix.
+            let (at, with) = (at % (edited.len() - 1).min(14), with.as_bytes()[0]);
+            match kind {
+                0 => edited.insert(at, with),
+                1 => drop(edited.remove(at)),
+                2 => edited[at] = with,
+                _ => edited.swap(at, at + 1),
+            }
+        }
+        let edited = String::from_utf8(edited).unwrap();
+        proptest::prop_assert!(may_be_own(&edited), "{edited}");
+    }
+}
+
 #[test]
 fn environment_of_an_operator_is_checked_but_for_variables_that_are_set_to_nothing() {
     let error = ensure_known_names([("STAGELINK_CONFIG_VARS", "c4n4ry")]).unwrap_err();
