@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::ring::{self, kx_group};
 use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
+    CryptoProvider, KeyProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::SubjectPublicKeyInfoDer;
+use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls::sign::SigningKey;
 use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme};
 use webpki::RawPublicKeyEntity;
 
@@ -19,10 +20,21 @@ pub(crate) fn crypto_provider() -> Arc<CryptoProvider> {
     let made = PROVIDER.get_or_init(|| {
         Arc::new(CryptoProvider {
             kx_groups: vec![kx_group::SECP256R1, kx_group::X25519, kx_group::SECP384R1],
+            key_provider: &NoPrivateKeys,
             ..ring::default_provider()
         })
     });
     Arc::clone(made)
+}
+
+/// Loads no private key: the client has no certificate, and an artifact then holds no code that signs.
+#[derive(Debug)]
+struct NoPrivateKeys;
+
+impl KeyProvider for NoPrivateKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, Error> {
+        Err(Error::General("the client has no certificate".to_owned()))
+    }
 }
 
 /// Returns the algorithms of signatures that are accepted: RSA of 2,048 bits or more with SHA-2,

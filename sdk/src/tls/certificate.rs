@@ -1,7 +1,8 @@
 //! The facts of a server's certificate: its key, and the hash that SCRAM binds to.
 
+use ring::digest::{SHA384, SHA512, digest};
 use rustls::pki_types::CertificateDer;
-use sha2::{Digest as _, Sha224, Sha256, Sha384, Sha512};
+use sha2::{Digest as _, Sha224, Sha256};
 
 use super::x509::{Algorithm, KeyInfo, X509, dotted};
 use crate::config::ServerPin;
@@ -51,7 +52,8 @@ impl Certificate {
     }
 }
 
-/// Hashes the certificate with the hash of its signature; SHA-256 in place of MD5 and SHA-1.
+/// Hashes the certificate with the hash of its signature; SHA-256 in place of MD5 and SHA-1. SHA-384
+/// and SHA-512 are ring's, which TLS needs anyway; it has no SHA-224.
 fn end_point(signed_by: Algorithm<'_>, der: &[u8]) -> Option<Vec<u8>> {
     let hash = match signed_by.oid {
         RSA_PSS => of_identifier(signed_by.pss_hash()?)?,
@@ -60,8 +62,8 @@ fn end_point(signed_by: Algorithm<'_>, der: &[u8]) -> Option<Vec<u8>> {
     Some(match hash {
         Hash::Sha224 => Sha224::digest(der).to_vec(),
         Hash::Sha256 => Sha256::digest(der).to_vec(),
-        Hash::Sha384 => Sha384::digest(der).to_vec(),
-        Hash::Sha512 => Sha512::digest(der).to_vec(),
+        Hash::Sha384 => digest(&SHA384, der).as_ref().to_vec(),
+        Hash::Sha512 => digest(&SHA512, der).as_ref().to_vec(),
     })
 }
 
