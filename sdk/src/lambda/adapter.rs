@@ -33,7 +33,7 @@ type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The response to an invocation, as JSON. It is serialized here, where a value that has no JSON
-/// is one response's failure: the runtime would end the process.
+/// is one response's failure.
 pub(super) type Reply = Result<Box<RawValue>, EventRefused>;
 
 /// The service of all events around one of requests.
@@ -287,7 +287,7 @@ fn refused<T>(payload: &RawValue) -> std::future::Ready<Result<T, EventRefused>>
     std::future::ready(Err(EventRefused(none_of_these(payload.get()))))
 }
 
-/// The failure of an invocation, in words that its caller may read. The runtime logs it.
+/// The failure of an invocation, in words that its caller may read. It is logged as it is sent.
 pub(super) struct EventRefused(String);
 
 /// The failure of a self-check that its invocation left no time for.

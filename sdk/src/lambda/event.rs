@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use lambda_http::request::{LambdaRequest, RequestOrigin};
+use lambda_http::request::RequestOrigin;
 use lambda_http::{Context, Request};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
@@ -14,7 +14,7 @@ use crate::problem::Problem;
 
 /// The payload of an invocation.
 pub(super) enum Payload {
-    /// An HTTP request of one of `lambda_http`'s forms, or the response to one that cannot be
+    /// An HTTP request of a form that [`HttpEvent`] reads, or the response to one that cannot be
     /// converted.
     Request(RequestOrigin, Result<Box<Request>, Problem>),
     /// Any other event.
@@ -39,29 +39,11 @@ impl Payload {
         if let Some((origin, problem)) = refuse_unreadable(text.get()) {
             return Self::Request(origin, Err(problem));
         }
-        match of_another_form(text.get()) {
-            Some((origin, request)) => Self::Request(origin, Ok(Box::new(request))),
-            None => Self::Other(text.to_owned()),
-        }
+        Self::Other(text.to_owned())
     }
 }
 
-/// Reads a request of a form for which the function has turned features of `lambda_http` on, such
-/// as those of WebSocket APIs. The forms that [`HttpEvent`] reads are read by it alone:
-/// `lambda_http` has other rules for them, and panics at some.
-#[cold]
-fn of_another_form(text: &str) -> Option<(RequestOrigin, Request)> {
-    let event: LambdaRequest = serde_json::from_str(text).ok()?;
-    let origin = event.request_origin();
-    if let RequestOrigin::ApiGatewayV1 | RequestOrigin::ApiGatewayV2 | RequestOrigin::Alb = origin {
-        return None;
-    }
-    // The conversion panics at what is no URL.
-    let request = std::panic::catch_unwind(|| Request::from(event)).ok()?;
-    Some((origin, request))
-}
-
-/// An event that is no HTTP request: a schedule's, a queue's, a ping.
+/// An event that is no HTTP request: a schedule's, a queue's, a ping, a message of a WebSocket API.
 ///
 /// [`run_with_events`](crate::run_with_events) passes it to a handler of its own.
 pub struct Event {
@@ -195,7 +177,6 @@ mod tests {
         assert_eq!(read_event(&event).unwrap().method(), "PUT");
     }
 
-    /// The other reader of events knows no `rawUrl`, and panics at this host.
     #[test]
     fn request_with_a_member_of_another_type_is_refused_by_its_own_reader() {
         let mut event = rest();

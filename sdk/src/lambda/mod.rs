@@ -13,6 +13,7 @@ mod invocation_context;
 mod log_subscriber;
 #[cfg(feature = "testing")]
 mod rehearsal;
+mod reply;
 mod request_context;
 mod request_target;
 mod response_body;
@@ -32,7 +33,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use http_body::Body;
-use lambda_http::lambda_runtime::Runtime;
 use lambda_http::lambda_runtime::layers::TracingLayer;
 use lambda_http::tower::Layer as _;
 use lambda_http::{IntoResponse, Request};
@@ -46,7 +46,8 @@ use crate::lambda::streamed_reply::StreamedReplies;
 use crate::local_spans;
 
 use self::adapter::{EventHandler, Events, Streams};
-use self::runtime_api::{RuntimeApi, into_service};
+use self::reply::Replies;
+use self::runtime_api::RuntimeApi;
 use self::self_check::SelfChecks;
 use self::service::{HandlerService, stage_span};
 use self::snapstart::pass_snapshot;
@@ -124,7 +125,7 @@ where
     let (api, databases, self_checks) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
     let events = Events::new(service, EventHandler::none(), &self_checks);
-    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
+    let service = TracingLayer::new().layer(Replies::new(&api, events));
     if crate::config::lambda_concurrency() > 1 {
         tracing::warn!(
             "AWS_LAMBDA_MAX_CONCURRENCY is set, and stagelink::run serves one request at a time: \
@@ -258,7 +259,7 @@ where
     let (api, databases, self_checks) = start().await?;
     let service = HandlerService::new(handler.into_service(), &databases);
     let events = Events::new(service, on_event(&databases), &self_checks);
-    let service = into_service(Runtime::new(events).layer(TracingLayer::new()));
+    let service = TracingLayer::new().layer(Replies::new(&api, events));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
 }

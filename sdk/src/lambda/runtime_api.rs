@@ -1,44 +1,40 @@
 //! The loop around the Lambda Runtime API: it takes one invocation after the other.
 
-use std::cell::RefCell;
-use std::convert::Infallible;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use lambda_http::lambda_runtime::{Config, LambdaInvocation, Runtime};
-use lambda_http::tower::Layer;
+use lambda_http::lambda_runtime::{Config, Diagnostic, LambdaInvocation};
 use serde_json::json;
 use tokio::task::JoinSet;
 use tower_service::Service;
 
+use crate::lambda::adapter::EventRefused;
 use crate::lambda::invocation_context::invocation_context;
 use crate::local_spans;
+use crate::provider::{Connector, RequestBody};
 
 pub(super) type BoxError = lambda_http::Error;
 
 /// The body of a request to the Runtime API.
-pub(super) type ApiBody = UnsyncBoxBody<Bytes, Infallible>;
+pub(super) type ApiBody = RequestBody;
 
 /// A client of the Lambda Runtime API.
 ///
-/// `lambda_runtime` calls the handler and reports its response. The next invocation is taken here:
-/// its own loop ends the process at a header that it cannot read, and leaves that invocation
-/// without a response.
+/// It takes the next invocation and sends its response over one connection. `lambda_runtime`'s own
+/// loop ends the process at a header that it cannot read, and leaves that invocation without a
+/// response; its client would be a second one, with a connection of its own.
 #[derive(Clone)]
 pub(super) struct RuntimeApi {
-    client: Client<HttpConnector, ApiBody>,
+    client: Client<Connector, ApiBody>,
     address: String,
     config: Arc<Config>,
 }
@@ -53,7 +49,7 @@ impl RuntimeApi {
     pub(super) fn with_config(address: &str, config: Config) -> Self {
         let address = address.strip_prefix("http://").unwrap_or(address);
         Self {
-            client: Client::builder(TokioExecutor::new()).build_http(),
+            client: Client::builder(TokioExecutor::new()).build(Connector::plain()),
             address: address.trim_end_matches('/').to_owned(),
             config: Arc::new(config),
         }
@@ -216,6 +212,22 @@ impl RuntimeApi {
         self.post_error(&path, headers, kind, message).await
     }
 
+    /// Reports that the function does not answer this event, and logs the reason.
+    pub(super) async fn refuse(
+        &self,
+        request_id: &str,
+        delivery: Option<HeaderValue>,
+        refused: EventRefused,
+    ) -> Result<(), BoxError> {
+        tracing::error!("{refused:?}");
+        let Diagnostic {
+            error_type,
+            error_message,
+        } = refused.into();
+        self.report(request_id, delivery, &error_type, &error_message)
+            .await
+    }
+
     /// Waits for the restore from a snapshot.
     pub(super) async fn wait_for_restore(&self) -> Result<(), BoxError> {
         let response = self.get("restore/next").await;
@@ -275,42 +287,6 @@ impl RuntimeApi {
     }
 }
 
-/// Takes the service out of a runtime, which has made it around a handler.
-pub(super) fn into_service<S>(runtime: Runtime<S>) -> S {
-    let slot = RefCell::new(None);
-    drop(runtime.layer(Take(&slot)));
-    slot.into_inner()
-        .expect("layer() passes its service to the layer")
-}
-
-struct Take<'a, S>(&'a RefCell<Option<S>>);
-
-impl<S> Layer<S> for Take<'_, S> {
-    type Service = Taken;
-
-    fn layer(&self, service: S) -> Taken {
-        self.0.replace(Some(service));
-        Taken
-    }
-}
-
-/// The service of a runtime whose own service was taken: it serves nothing.
-struct Taken;
-
-impl Service<LambdaInvocation> for Taken {
-    type Response = ();
-    type Error = BoxError;
-    type Future = std::future::Pending<Result<(), BoxError>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Pending
-    }
-
-    fn call(&mut self, _: LambdaInvocation) -> Self::Future {
-        std::future::pending()
-    }
-}
-
 const INVOCATION_ID: &str = "lambda-runtime-invocation-id";
 const INVOCATION_ID_NAME: HeaderName = HeaderName::from_static(INVOCATION_ID);
 
@@ -324,6 +300,8 @@ const MOST_FAILURES: u32 = 100;
 
 #[cfg(test)]
 mod tests {
+    use std::task::{Context, Poll};
+
     use tokio::time::Instant;
 
     use super::*;

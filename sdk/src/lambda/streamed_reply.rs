@@ -17,14 +17,15 @@ use futures_util::{StreamExt as _, stream};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Response, header::SET_COOKIE};
 use http_body::{Body, Frame};
-use http_body_util::{BodyExt as _, BodyStream, Full, StreamBody};
+use http_body_util::{BodyExt as _, BodyStream, StreamBody};
 use lambda_http::LambdaEvent;
-use lambda_http::lambda_runtime::{Diagnostic, LambdaInvocation, MetadataPrelude};
+use lambda_http::lambda_runtime::{LambdaInvocation, MetadataPrelude};
 use serde_json::json;
 use tower_service::Service;
 
 use crate::lambda::adapter::{EventRefused, StreamsReply, make_utf8};
 use crate::lambda::event::Payload;
+use crate::lambda::reply::whole;
 use crate::lambda::runtime_api::{ApiBody, BoxError, RuntimeApi};
 use crate::lambda::streamed_body::Broken;
 
@@ -93,16 +94,10 @@ where
                     })
                 }
                 Ok(StreamsReply::Report(report)) => {
-                    let body = Full::from(String::from(Box::<str>::from(report)));
-                    let headers = HeaderMap::new();
-                    api.reply(&request_id, delivery, headers, body.boxed_unsync())
+                    api.reply(&request_id, delivery, HeaderMap::new(), whole(report))
                         .await
                 }
-                Err(refused) => {
-                    let refused = Diagnostic::from(refused);
-                    let (kind, message) = (&refused.error_type, &refused.error_message);
-                    api.report(&request_id, delivery, kind, message).await
-                }
+                Err(refused) => api.refuse(&request_id, delivery, refused).await,
             }
         })
     }

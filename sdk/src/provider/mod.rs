@@ -20,6 +20,8 @@ use crate::stage::Stage;
 
 use self::unset::UnsetProvider;
 
+#[cfg(feature = "lambda")]
+pub(crate) use self::http::{Connector, RequestBody};
 pub(crate) use self::refresh::{Backoff, jitter};
 
 pub use self::heroku::Heroku;

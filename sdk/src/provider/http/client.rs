@@ -5,12 +5,11 @@ use std::pin::pin;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::future::{Either, select};
 use http::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, USER_AGENT};
 use http::uri::{Authority, Scheme};
 use http::{Request, Uri};
-use http_body_util::Empty;
+use http_body_util::{BodyExt as _, Empty};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -21,8 +20,10 @@ use tokio::time::timeout;
 use crate::config::{HttpsSettings, TlsLibrary};
 use crate::error::{Error, ErrorKind};
 use crate::provider::http::api::ProviderApi;
+use crate::provider::http::connector::{Connector, RequestBody};
 use crate::provider::http::informational::InformationalLimit;
 use crate::provider::http::response::ApiResponse;
+#[cfg(feature = "native-tls")]
 use crate::provider::http::tcp_connector::TcpConnector;
 use crate::provider::http::tls;
 
@@ -40,10 +41,10 @@ pub(in crate::provider) struct ApiClient {
 
 /// The transport.
 enum HttpClient {
-    /// Plain HTTP too, which only local stand-ins use: so a program holds hyper's client once.
-    Rustls(Client<hyper_rustls::HttpsConnector<TcpConnector>, Empty<Bytes>>),
+    /// Plain HTTP too, which only local stand-ins use.
+    Rustls(Client<Connector, RequestBody>),
     #[cfg(feature = "native-tls")]
-    Native(Client<hyper_tls::HttpsConnector<TcpConnector>, Empty<Bytes>>),
+    Native(Client<hyper_tls::HttpsConnector<TcpConnector>, RequestBody>),
 }
 
 impl ApiClient {
@@ -174,7 +175,7 @@ impl ApiClient {
         &self,
         path: &str,
         header: Option<(HeaderName, HeaderValue)>,
-    ) -> Result<Request<Empty<Bytes>>, Error> {
+    ) -> Result<Request<RequestBody>, Error> {
         let invalid = |error: http::Error| {
             Error::with_source(
                 ErrorKind::Settings,
@@ -201,7 +202,7 @@ impl ApiClient {
         if let Some((name, value)) = header {
             request = request.header(name, value);
         }
-        request.body(Empty::new()).map_err(invalid)
+        request.body(Empty::new().boxed_unsync()).map_err(invalid)
     }
 
     fn client(&self) -> Result<&HttpClient, Error> {
@@ -216,10 +217,13 @@ impl ApiClient {
         let mut builder = Client::builder(TokioExecutor::new());
         builder.http1_max_buf_size(HEAD_LIMIT_BYTES);
         if self.scheme == Scheme::HTTP {
-            return Ok(HttpClient::Rustls(builder.build(tls::plain()?)));
+            return Ok(HttpClient::Rustls(builder.build(Connector::plain())));
         }
         Ok(match self.https.library {
-            TlsLibrary::Rustls => HttpClient::Rustls(builder.build(tls::rustls(&self.https)?)),
+            TlsLibrary::Rustls => {
+                let https = Connector::encrypted(tls::rustls(&self.https)?);
+                HttpClient::Rustls(builder.build(https))
+            }
             #[cfg(feature = "native-tls")]
             TlsLibrary::Native => HttpClient::Native(builder.build(tls::native(&self.https)?)),
         })

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod connector;
 mod informational;
 mod refusal;
 mod response;
@@ -11,4 +12,6 @@ mod tls;
 
 pub(super) use self::api::ProviderApi;
 pub(super) use self::client::{ApiClient, path_segment};
+#[cfg(feature = "lambda")]
+pub(crate) use self::connector::{Connector, RequestBody};
 pub(crate) use self::retry_after::LONGEST_RETRY_AFTER;

@@ -19,7 +19,7 @@ use crate::happy_eyeballs;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TcpConnector;
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl Service<Uri> for TcpConnector {
     type Response = TokioIo<TcpStream>;

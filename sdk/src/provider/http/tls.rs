@@ -38,11 +38,6 @@ pub(super) fn rustls(settings: &HttpsSettings) -> Result<HttpsConnector<TcpConne
     Ok(https)
 }
 
-/// Creates the connector for plain requests, which trusts no server that encrypts.
-pub(super) fn plain() -> Result<HttpsConnector<TcpConnector>, Error> {
-    trusting(RootCertStore::empty())
-}
-
 fn trusting(roots: RootCertStore) -> Result<HttpsConnector<TcpConnector>, Error> {
     let builder = ClientConfig::builder_with_provider(algorithms::crypto_provider())
         .with_protocol_versions(&[&TLS13, &TLS12])
