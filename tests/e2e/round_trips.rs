@@ -6,17 +6,13 @@ use stagelink_tests::{Auth, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, p
 
 /// Round trips from a cold start to the first response, including the one that opens the TCP
 /// connection.
-async fn cold(server: &OwnServer, is_direct: bool, is_early: bool) -> usize {
+async fn cold(server: &OwnServer, variables: &[(&str, &str)]) -> usize {
     let proxy = server.proxy().await;
     proxy.delay(NETWORK_DELAY);
     let url = through(&proxy, &server.database(Auth::Scram).await.url());
-    let text = |is_on: bool| if is_on { "true" } else { "false" };
-    let link = Database::new(Settings::from_vars([
-        ("STAGELINK_STAGE", "staging"),
-        ("DATABASE_URL", &url),
-        ("STAGELINK_DIRECT_TLS", text(is_direct)),
-        ("STAGELINK_EARLY_SCRAM", text(is_early)),
-    ]));
+    let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", &url)];
+    let variables = needed.iter().chain(variables).copied();
+    let link = Database::new(Settings::from_vars(variables));
     let db = link.client().await.expect("a connection");
     let answer = db.query_typed_one("SELECT 1", &[]).await;
     assert_eq!(answer.expect("an answer").get::<_, i32>(0), 1);
@@ -36,7 +32,12 @@ async fn count(server: OwnServer) {
     for (is_direct, is_early, expected) in expected {
         // Older servers do not support direct TLS.
         if major >= 17 || !is_direct {
-            let count = cold(&server, is_direct, is_early).await;
+            let text = |is_on: bool| if is_on { "true" } else { "false" };
+            let variables = [
+                ("STAGELINK_DIRECT_TLS", text(is_direct)),
+                ("STAGELINK_EARLY_SCRAM", text(is_early)),
+            ];
+            let count = cold(&server, &variables).await;
             println!("{major}, direct TLS {is_direct}, early SCRAM {is_early}: {count}");
             assert_eq!(
                 count, expected,
@@ -64,6 +65,20 @@ async fn cold_connect_to_postgres_18_costs_the_minimum() {
 #[tokio::test]
 async fn cold_connect_to_postgres_17_costs_the_minimum() {
     count(from_npm("npm:17").await).await;
+}
+
+#[tokio::test]
+async fn offer_of_a_pinned_server_is_waited_for_unless_it_is_known_to_be_no_pooler() {
+    let server = OwnServer::start(&Identity::self_signed()).await;
+    let pin = server.identity().pin();
+    for (pooler, expected) in [("auto", 7), ("never", 6)] {
+        let variables = [
+            ("STAGELINK_DIRECT_TLS", "false"),
+            ("STAGELINK_POOLER", pooler),
+            ("STAGELINK_SERVER_PIN", &pin),
+        ];
+        assert_eq!(cold(&server, &variables).await, expected, "{pooler}");
+    }
 }
 
 #[tokio::test]

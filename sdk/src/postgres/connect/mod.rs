@@ -167,7 +167,8 @@ impl<'a> ConnectAttempt<'a> {
             direct_tls: strategy.direct_tls,
             library,
         };
-        let handshake = tls::handshake(connected.stream, peer, strategy.anchors)
+        // The large steps are in boxes: a future that holds them is moved several times.
+        let handshake = Box::pin(tls::handshake(connected.stream, peer, strategy.anchors))
             .map_err(|error| strategy.explain(error));
         let (stream, certificate) = if strategy.direct_tls {
             // Some poolers do not reply to an unexpected TLS handshake.
@@ -181,7 +182,7 @@ impl<'a> ConnectAttempt<'a> {
 
         let (started, span) = (Instant::now(), open_span(SpanPhase::Login));
         let session = self.start_session(stream, tcp_info, &certificate, strategy);
-        let connection = self.within(session).await??;
+        let connection = self.within(Box::pin(session)).await??;
         timings.authenticate = started.elapsed();
         span.end();
         Ok(connection)
@@ -233,20 +234,20 @@ impl<'a> ConnectAttempt<'a> {
         let direct_tls = self.learn_direct_tls(strategy, has_own_tls, &reports);
         let pipelined = stream.pipelined();
         pipelined.add(&self.session_params(is_pooled));
-        let Driven {
-            client,
-            task,
-            turns,
-            tap,
-        } = drive(
+        let driven = drive(
             stream,
             self.stage,
             &self.url.user,
             self.server,
             is_pooled,
             self.message_bytes,
-        )
-        .await?;
+        );
+        let Driven {
+            client,
+            task,
+            turns,
+            tap,
+        } = Box::pin(driven).await?;
         let mark = match mark {
             Some(mark) => mark,
             None => StageMark::query(&client, self.url).await?,
@@ -342,6 +343,8 @@ impl<'a> ConnectAttempt<'a> {
     ) -> Result<Started<tls::Stream>, Fallback> {
         let verifier = self.verifier();
         let is_pinned = !self.settings.pins.is_empty() && verifier.is_pinned(server_key)?;
+        // A pinned server is most often a pooler, which offers no channel binding.
+        let may_not_bind = is_pinned && self.is_pooler() != Some(false);
         let binding = self.url.binding;
         let hint = self.hints.of(self.server);
         let requirements = AuthRequirements {
@@ -349,7 +352,7 @@ impl<'a> ConnectAttempt<'a> {
             end_point: certificate.end_point().map(<[u8]>::to_vec),
             early: strategy
                 .early_scram
-                .then(|| Mechanism::early(hint.mechanisms, binding, is_pinned))
+                .then(|| Mechanism::early(hint.mechanisms, binding, may_not_bind))
                 .flatten(),
             server: CertificateCheck {
                 verifier,

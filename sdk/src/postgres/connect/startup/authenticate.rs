@@ -30,15 +30,14 @@ pub(in crate::postgres) enum Mechanism {
 
 impl Mechanism {
     /// Chooses the mechanism to begin with before the server has named any. `known` are those
-    /// that it offered before.
+    /// that it offered before; of a server that `may_not_bind` the offer is waited for.
     pub(in crate::postgres) fn early(
         known: Option<SaslMechanisms>,
         binding: Binding,
-        is_pinned: bool,
+        may_not_bind: bool,
     ) -> Option<Self> {
         match (known, binding) {
-            // A server with a pinned key is usually a pooler, which offers no channel binding.
-            (None, Binding::IfOffered) if is_pinned => None,
+            (None, Binding::IfOffered) if may_not_bind => None,
             (None, Binding::IfOffered | Binding::Required) => Some(Self::Plus),
             (None, Binding::Never) => Some(Self::Plain),
             (Some(offered), Binding::Never) => offered.scram.then_some(Self::Plain),
@@ -292,7 +291,7 @@ mod tests {
         use Binding::{IfOffered, Never, Required};
         use Mechanism::{Plain, PlainDowngradeCheck, Plus};
         let offered = |scram_plus, scram| Some(SaslMechanisms { scram_plus, scram });
-        for (known, binding, is_pinned, expected) in [
+        for (known, binding, may_not_bind, expected) in [
             (None, IfOffered, false, Some(Plus)),
             (None, IfOffered, true, None),
             (None, Required, true, Some(Plus)),
@@ -308,8 +307,8 @@ mod tests {
             (offered(false, true), Required, false, None),
             (offered(false, false), IfOffered, false, None),
         ] {
-            let found = Mechanism::early(known, binding, is_pinned);
-            assert_eq!(found, expected, "{known:?} {binding:?} {is_pinned}");
+            let found = Mechanism::early(known, binding, may_not_bind);
+            assert_eq!(found, expected, "{known:?} {binding:?} {may_not_bind}");
         }
     }
 }
