@@ -58,13 +58,21 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
             times >= 8.0,
         );
     }
+    if let Some(own) = own.instructions {
+        let millions = own.cold_start as f64 / 1e6;
+        goal(
+            "at most 3 million instructions of a start",
+            format!("{millions:.2} million"),
+            millions <= 3.0,
+        );
+    }
     let floor = of(Variant::Floor).and_then(|floor| floor.instructions);
     if let (Some(own), Some(floor)) = (own.instructions, floor) {
         let times = own.request / floor.request;
         goal(
-            "instructions of a warm request within 1.05 of the floor",
+            "instructions of a warm request within 1.03 of the floor",
             format!("{times:.3}"),
-            times <= 1.05,
+            times <= 1.03,
         );
     }
     if let Some((measured, met)) = fewest(counted) {
@@ -76,16 +84,16 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
     }
     let zipped = megabytes(own.size.zipped_bytes);
     goal(
-        "zipped artifact of at most 3 MB",
+        "zipped artifact of at most 2.4 MB",
         format!("{zipped:.2} MB"),
-        zipped <= 3.0,
+        zipped <= 2.4,
     );
     if let Some(peak) = own.peak_memory_bytes {
         let peak = megabytes(peak);
         goal(
-            "peak memory of at most 9 MB",
-            format!("{peak:.1} MB"),
-            peak <= 9.0,
+            "peak memory of at most 4.5 MB",
+            format!("{peak:.2} MB"),
+            peak <= 4.5,
         );
     }
     goals
@@ -121,6 +129,7 @@ pub(super) fn megabytes(bytes: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::instructions::Instructions;
     use super::super::measurements::tests::measurements;
     use super::super::round_trips::RoundTrips;
     use super::*;
@@ -154,8 +163,33 @@ mod tests {
             .iter()
             .map(|goal| goal.met)
             .collect();
-        // The floor, sqlx near and away, Node, instructions, size and memory.
-        assert_eq!(met, [true, false, false, true, true, true, true]);
+        // The floor, sqlx near and away, Node, instructions of a start and of a request, size, memory.
+        let expected = [true, false, false, true, false, true, true, false];
+        assert_eq!(met, expected);
+    }
+
+    #[test]
+    fn instructions_size_and_memory_are_judged_at_the_limit() {
+        let mut own = measurements(Variant::Stagelink, &[1.0]);
+        let mut floor = measurements(Variant::Floor, &[1.0]);
+        let count = |cold_start, request| Instructions {
+            cold_start,
+            request,
+        };
+        own.instructions = Some(count(3_000_000, 103.0));
+        floor.instructions = Some(count(9_000_000, 100.0));
+        own.size.zipped_bytes = 2_400_000;
+        own.peak_memory_bytes = Some(4_500_000);
+        let missed = |own: &Measurements| {
+            let all = evaluate(&[own.clone(), floor.clone()], &[]);
+            let missed = all.iter().filter(|goal| !goal.met);
+            missed.map(|goal| goal.description).collect::<Vec<_>>()
+        };
+        assert!(missed(&own).is_empty(), "{:?}", missed(&own));
+        own.instructions = Some(count(3_000_001, 103.1));
+        own.size.zipped_bytes += 1;
+        own.peak_memory_bytes = Some(4_500_001);
+        assert_eq!(missed(&own).len(), 4, "{:?}", missed(&own));
     }
 
     #[test]
@@ -165,7 +199,7 @@ mod tests {
             &[measurements(Variant::Stagelink, &[1.0])],
             &[counted(6, 5, 7)],
         );
-        assert_eq!(goals.len(), 3);
+        assert_eq!(goals.len(), 4);
     }
 
     #[test]

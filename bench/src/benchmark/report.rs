@@ -259,6 +259,13 @@ impl BenchmarkReport {
         }
     }
 
+    /// Returns the goals that were missed, each with what was measured.
+    pub fn missed_goals(&self) -> Vec<String> {
+        let missed = self.goals.iter().filter(|goal| !goal.met);
+        let written = missed.map(|goal| format!("{} ({})", goal.description, goal.measured));
+        written.collect()
+    }
+
     fn all_goals(&self) -> ResultTable {
         let row = |goal: &Goal| {
             let met = if goal.met { "met" } else { "not met" };
@@ -414,6 +421,14 @@ mod tests {
         ] {
             assert!(markdown.contains(line), "{line}\n{markdown}");
         }
+    }
+
+    #[test]
+    fn goals_that_were_missed_are_listed_with_their_figures() {
+        let missed = report().missed_goals().join("; ");
+        let memory = "peak memory of at most 4.5 MB (8.50 MB)";
+        assert!(missed.contains(memory), "{missed}");
+        assert!(!missed.contains("within 1.05 of the floor"), "{missed}");
     }
 
     #[test]
