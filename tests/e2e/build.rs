@@ -119,7 +119,7 @@ async fn missing_c_compiler_names_the_package_to_install() {
 }
 
 /// A C compiler is enough to build a function: nothing in it looks for a library of the system, or
-/// runs another program.
+/// runs another program. And nothing large is in it that it could do without.
 #[test]
 fn functions_depend_on_no_library_of_the_system() {
     for function in ["guestbook", "health"] {
@@ -142,6 +142,8 @@ fn functions_depend_on_no_library_of_the_system() {
             "native-tls",
             "pkg-config",
             "cmake",
+            // An engine for regular expressions, as for the patterns of `RUST_LOG`.
+            "regex-automata",
         ] {
             assert!(!packages.contains(&unwanted), "{function} has {unwanted}");
         }

@@ -2,6 +2,9 @@
 
 use stagelink_tests::{HerokuFixture, sdk_example};
 
+use tokio::time::sleep;
+
+use crate::warm::idle::{Frozen, LONG_FREEZE};
 use crate::warm::{ANY, limit, until_sessions};
 
 async fn function_in_snapshot(fixture: &HerokuFixture) -> stagelink_local::lambda::Function {
@@ -37,6 +40,21 @@ async fn snapshot_holds_no_connection_and_the_restored_process_makes_one() {
         asked,
         "the credentials stay"
     );
+    assert_eq!(function.started_count(), 1);
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn process_that_is_restored_from_an_old_snapshot_answers_its_first_event() {
+    let fixture = HerokuFixture::new().await;
+    let function = function_in_snapshot(&fixture).await;
+    let frozen = Frozen::new(&function);
+    sleep(LONG_FREEZE).await;
+    drop(frozen);
+    let answer = fixture.ask(&function, "GET", "/", None).await;
+    assert_eq!(answer.status, 200, "{}", fixture.log());
+    until_sessions(fixture.database.role(), &ANY, 1).await;
+    assert!(!fixture.log().contains("broke"), "{}", fixture.log());
     assert_eq!(function.started_count(), 1);
     function.shutdown().await;
 }

@@ -11,6 +11,7 @@ mod early;
 mod functions;
 mod given_roots;
 mod iterations;
+mod learnt_keys;
 mod mitm;
 mod pins;
 mod policies;

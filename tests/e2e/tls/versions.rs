@@ -63,6 +63,8 @@ async fn certificate_without_a_hash_binds_no_channel_and_can_be_verified() {
     }
     let verified = with(&url, &verify("verify-full", file.path()));
     accepted("a certificate that verifies", &verified, &[]).await;
+    let pin = shown.pin();
+    accepted("a pinned key", &url, &[("STAGELINK_SERVER_PIN", &pin)]).await;
 
     let mitm = Mitm::start(server.address(), &shown, MitmBehavior::Relay).await;
     refused("a relay", &mitm.url(&url), &[]).await;

@@ -11,10 +11,10 @@ use tokio::time::sleep;
 use super::{ANY, link, pid, sessions, until_sessions};
 
 /// Stops the processes of a function as Lambda freezes them, and resumes them.
-struct Frozen(Vec<Pid>);
+pub(crate) struct Frozen(Vec<Pid>);
 
 impl Frozen {
-    fn new(function: &Function) -> Self {
+    pub(crate) fn new(function: &Function) -> Self {
         let ids = function.process_ids().into_iter();
         let ids = ids.map(|id| Pid::from_raw(i32::try_from(id).expect("the id of a process")));
         let frozen = Self(ids.collect());
@@ -34,6 +34,10 @@ impl Drop for Frozen {
         self.send(Signal::SIGCONT);
     }
 }
+
+/// The freeze of an instance that started and then got no event: longer than Postgres waits for a
+/// login (`authentication_timeout`), and than it keeps an idle session of the SDK's.
+pub(crate) const LONG_FREEZE: Duration = Duration::from_secs(90);
 
 /// Sends a function a request for its database, and checks that it succeeds.
 async fn answers(fixture: &HerokuFixture, function: &Function) {
@@ -110,6 +114,22 @@ async fn frozen_instance_frees_its_connection_slot() {
     drop(frozen);
     answers(&fixture, &function).await;
     assert!(!fixture.log().contains("broke"), "{}", fixture.log());
+    function.shutdown().await;
+}
+
+#[tokio::test]
+async fn function_that_is_frozen_for_long_between_its_login_and_its_first_event_answers_it() {
+    let fixture = HerokuFixture::new().await;
+    let role = fixture.database.role();
+    let function = fixture.function("health").await;
+    function.warm_up().await.expect("the function starts");
+    assert_eq!(sessions(role, &ANY).await, 1, "{}", fixture.log());
+    let frozen = Frozen::new(&function);
+    sleep(LONG_FREEZE).await;
+    assert_eq!(sessions(role, &ANY).await, 0, "the server has ended it");
+    drop(frozen);
+    answers(&fixture, &function).await;
+    assert_eq!(sessions(role, &ANY).await, 1);
     function.shutdown().await;
 }
 

@@ -3,7 +3,7 @@
 mod abandoned;
 mod bounded;
 mod full;
-mod idle;
+pub(crate) mod idle;
 mod local_settings;
 mod own_cancel_keys;
 mod pooled;
