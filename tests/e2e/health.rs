@@ -43,7 +43,7 @@ async fn most_verbose_log_contains_no_secret() {
     // not empty.
     let log = fixture.log();
     assert!(
-        log.contains("TRACE") && log.contains("connecting to"),
+        log.contains("TRACE") && log.contains("pooling idle connection"),
         "{log}"
     );
 }

@@ -290,6 +290,13 @@ fn refused<T>(payload: &RawValue) -> std::future::Ready<Result<T, EventRefused>>
 /// The failure of an invocation, in words that its caller may read. It is logged as it is sent.
 pub(super) struct EventRefused(String);
 
+impl EventRefused {
+    /// The failure of an invocation whose event cannot be read. The reason repeats no part of it.
+    pub(super) fn no_json(reason: &serde_json::Error) -> Self {
+        Self(format!("the event is no JSON: {reason}"))
+    }
+}
+
 /// The failure of a self-check that its invocation left no time for.
 fn unfinished() -> EventRefused {
     EventRefused("the self-check took too long".to_owned())

@@ -50,16 +50,18 @@ where
             body,
             context,
         } = invocation;
-        let payload = match serde_json::from_slice(&body) {
-            Ok(payload) => payload,
-            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
-        };
         let api = self.api.clone();
         let request_id = context.request_id.clone();
-        let answered = self.service.call(LambdaEvent::new(payload, context));
+        let answered = serde_json::from_slice(&body)
+            .map(|payload| self.service.call(LambdaEvent::new(payload, context)))
+            .map_err(|error| EventRefused::no_json(&error));
         Box::pin(async move {
             let delivery = RuntimeApi::delivery(&parts.headers);
-            match answered.await {
+            let reply = match answered {
+                Ok(answered) => answered.await,
+                Err(refused) => Err(refused),
+            };
+            match reply {
                 Ok(reply) => {
                     api.reply(&request_id, delivery, HeaderMap::new(), whole(reply))
                         .await
@@ -186,8 +188,10 @@ mod tests {
         ];
         assert_eq!(paths, expected);
         assert!(requests[1].1.contains(r#""body":"hello""#), "{requests:?}");
-        let refused = &requests[5].1;
-        assert!(refused.contains("stagelink.EventRefused"), "{refused}");
-        assert!(refused.contains("an object with Records"), "{refused}");
+        for (at, reason) in [(5, "an object with Records"), (7, "the event is no JSON: ")] {
+            let refused = &requests[at].1;
+            assert!(refused.contains("stagelink.EventRefused"), "{refused}");
+            assert!(refused.contains(reason), "{refused}");
+        }
     }
 }
