@@ -5,6 +5,7 @@ use stagelink_pipeline::{Error, ErrorKind};
 
 use crate::called_as::as_called;
 use crate::output::{note, print_json};
+use crate::usage_error::pipeline_error;
 
 /// An error and its causes.
 #[derive(Serialize)]
@@ -19,7 +20,7 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(error: &anyhow::Error) -> Self {
-        let of_pipeline = error.downcast_ref::<Error>();
+        let of_pipeline = pipeline_error(error);
         let kind = of_pipeline.map(Error::kind);
         let called = |text: String| as_called(&text).into_owned();
         let details = of_pipeline.map_or_else(Vec::new, |error| error.details().collect());

@@ -19,6 +19,7 @@ use stagelink_pipeline::{ApiAccess, no_stage};
 use crate::args::LocalOptions;
 use crate::port_hint::port_hint;
 use crate::project;
+use crate::restart_hint::restart_hint;
 use crate::usage_error::of_usage;
 
 /// A running site: the variables of its functions by the written forms of their stages, and its
@@ -170,7 +171,7 @@ pub(crate) fn variables(
         )));
     };
     let variables = site.stages.remove(stage.as_str());
-    let variables = variables.ok_or_else(|| site.no_stage(stage.name()));
+    let variables = variables.ok_or_else(|| site.no_stage(stage.name(), &options.project));
     Ok(Some(variables?))
 }
 
@@ -188,7 +189,7 @@ pub(crate) fn find_stage(options: &LocalOptions, text: &str) -> anyhow::Result<O
     let is_named = |written: &&String| *written == text || last_part(written) == text;
     match site.stages.keys().find(is_named) {
         Some(written) => Ok(Some(written.parse()?)),
-        None => Err(site.no_stage(text)),
+        None => Err(site.no_stage(text, &options.project)),
     }
 }
 
@@ -341,10 +342,10 @@ pub(crate) fn hint(options: &LocalOptions) -> &'static str {
 
 impl RunningSite {
     /// Returns the error of a stage that the site does not have, with those that it has.
-    fn no_stage(&self, named: &str) -> anyhow::Error {
+    fn no_stage(&self, named: &str, project: &Path) -> anyhow::Error {
         let place = format!("the `stagelink dev` at port {}", self.port);
         let names = self.stages.keys().map(|written| last_part(written));
-        let hint = port_hint(named).unwrap_or_default();
+        let hint = port_hint(named).unwrap_or_else(|| restart_hint(named, project));
         of_usage(anyhow!("{}{hint}", no_stage(place, named, names)))
     }
 

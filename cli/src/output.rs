@@ -10,10 +10,10 @@ use std::io::{self, Write, stderr, stdout};
 use anyhow::Context as _;
 use serde::Serialize;
 use stagelink::one_line;
-use stagelink_pipeline::Error as PipelineError;
 
 use crate::called_as::as_called;
 use crate::missing::MissingSettings;
+use crate::usage_error::outermost_pipeline_error;
 use crate::wrap::wrapped;
 
 /// Turns colours off where `NO_COLOR` is set, also where `CLICOLOR_FORCE` wants them.
@@ -119,8 +119,7 @@ pub(crate) fn error_width() -> Option<usize> {
 /// Prints an error to standard error: its text, a line for each of its parts, and its causes.
 pub fn note_error(error: &anyhow::Error) {
     // Not one beneath a context, whose own text comes first.
-    let outermost = error.chain().next();
-    let of_pipeline = outermost.and_then(|error| error.downcast_ref::<PipelineError>());
+    let of_pipeline = outermost_pipeline_error(error);
     let (headline, details) = if let Some(error) = of_pipeline {
         (error.headline(), error.details().collect())
     } else if let Some(missing) = error.downcast_ref::<MissingSettings>() {

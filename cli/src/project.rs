@@ -10,6 +10,7 @@ use stagelink_pipeline::{Error, MigrationFolder, SETTINGS_FILE, SettingsFile};
 use crate::operator_secrets;
 use crate::output::note;
 use crate::stage_name;
+use crate::usage_error::of_usage;
 
 /// Returns the absolute path of a project's folder.
 ///
@@ -55,10 +56,11 @@ pub(crate) fn containing(folder: &Path) -> &Path {
 ///
 /// # Errors
 ///
-/// Those of [`SettingsFile::load`].
-pub(crate) fn settings_file(project: &Path) -> Result<Option<SettingsFile>, Error> {
+/// Those of [`SettingsFile::load`], as errors of usage: in each command a file that cannot be used has the exit
+/// code of arguments that cannot.
+pub(crate) fn settings_file(project: &Path) -> anyhow::Result<Option<SettingsFile>> {
     static NOTED: Once = Once::new();
-    let file = SettingsFile::load(project)?;
+    let file = SettingsFile::load(project).map_err(of_usage)?;
     file.iter().for_each(operator_secrets::add_url_variables);
     NOTED.call_once(|| {
         for text in file.iter().flat_map(stage_name::notes_on_commands) {

@@ -9,9 +9,9 @@ use stagelink_pipeline::SettingsFile;
 
 use crate::project;
 
-/// Returns the name or id of a project's site: the named one, that of `stagelink.toml`, or the one
-/// that `netlify link` has linked the project's folder to. `None` where none of them names a site. An
-/// empty name counts as none: CI sets a variable to that whose secret is missing.
+/// Returns the name or id of a project's site: the named one, that of `NETLIFY_SITE_ID`, that of
+/// `stagelink.toml`, or the one that `netlify link` has linked the project's folder to. `None` where none of
+/// them names a site. An empty name counts as none: CI sets a variable to that whose secret is missing.
 ///
 /// # Errors
 ///
@@ -21,8 +21,11 @@ pub(crate) fn find(
     file: Option<&SettingsFile>,
     folder: &Path,
 ) -> anyhow::Result<Option<String>> {
-    let named = named.map(str::trim).filter(|site| !site.is_empty());
-    match named.or_else(|| file.and_then(SettingsFile::site)) {
+    // Not of clap's: the variable would exclude --local, which leaves it out.
+    let of_environment = std::env::var("NETLIFY_SITE_ID").ok();
+    let named = [named, of_environment.as_deref()].into_iter().flatten();
+    let mut named = named.map(str::trim).filter(|site| !site.is_empty());
+    match named.next().or_else(|| file.and_then(SettingsFile::site)) {
         Some(site) => Ok(Some(site.to_owned())),
         None => linked(&project::root(folder, file)),
     }

@@ -10,10 +10,10 @@ use stagelink_pipeline::{SettingsFile, StageProvider};
 use crate::args::LocalOptions;
 use crate::environment;
 use crate::local_clouds;
+use crate::local_stages;
 use crate::login;
 use crate::output::note;
 use crate::project;
-use crate::stage_name;
 use crate::usage_error::of_usage;
 
 /// Returns the database that a function of the stage would have with this process's environment,
@@ -73,10 +73,7 @@ async fn variables_of(
         .collect();
     environment::ensure_known_names(&own)?;
     let named = match stage {
-        Some(stage) => match local_clouds::find_stage(local, stage)? {
-            Some(running) => Some(running),
-            None => Some(stage_name::parse(stage, file.as_ref())?),
-        },
+        Some(stage) => Some(local_stages::parse(stage, file.as_ref(), local)?),
         None => None,
     };
     let mut variables: BTreeMap<String, String> = own
@@ -102,13 +99,12 @@ async fn variables_of(
     let mut url_variable = None;
     // A function reports that no stage is named.
     if let (Some(stage), Some(file)) = (stage, file) {
-        url_variable =
-            add_settings(&mut variables, &file, stage).map_err(|error| {
-                match has_source(&variables) {
-                    true => error,
-                    false => hinted(error, local),
-                }
-            })?;
+        url_variable = add_settings(&mut variables, &file, stage).map_err(|error| {
+            of_usage(match has_source(&variables) {
+                true => error,
+                false => hinted(error, local),
+            })
+        })?;
     }
     add_heroku_token(&mut variables).await;
     Ok(StageVariables {

@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::fmt;
 
+use stagelink_pipeline::Error as PipelineError;
+
 /// An error of the arguments of a command. It reads as the error that it wraps.
 #[derive(Debug)]
 struct UsageError(anyhow::Error);
@@ -23,6 +25,22 @@ impl Error for UsageError {
 /// Marks an error as one of the arguments.
 pub(crate) fn of_usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
     UsageError(error.into()).into()
+}
+
+/// Returns the pipeline's error that an error is, also beneath a context or marked as one of the arguments.
+pub(crate) fn pipeline_error(error: &anyhow::Error) -> Option<&PipelineError> {
+    let marked = || error.downcast_ref::<UsageError>();
+    let found = error.downcast_ref::<PipelineError>();
+    found.or_else(|| marked()?.0.downcast_ref())
+}
+
+/// Returns the pipeline's error that an error is itself, whose text is that of the error.
+pub(crate) fn outermost_pipeline_error(error: &anyhow::Error) -> Option<&PipelineError> {
+    let outermost = error.chain().next()?;
+    match outermost.downcast_ref::<UsageError>() {
+        Some(marked) => marked.0.chain().next()?.downcast_ref(),
+        None => outermost.downcast_ref(),
+    }
 }
 
 /// Returns the exit code of an error: 2 for one of the arguments, as clap has it, else that of the

@@ -62,6 +62,7 @@ mod stages;
 mod status;
 mod streaming;
 mod survival;
+mod terminal;
 mod time_limits;
 mod tls;
 mod troubleshooting;

@@ -1,13 +1,8 @@
 //! The board of `stagelink dev --remote`: it promotes the real stage once its operator confirms it at the terminal.
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
-use nix::pty::openpty;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
@@ -18,55 +13,43 @@ use tokio::time::{sleep, timeout};
 
 use crate::board::browse;
 use crate::promote::Shop;
+use crate::promote::stopped::wait_for_deploy;
+use crate::terminal::{Terminal, words_of};
 
 /// Running `stagelink dev --remote` at a terminal.
 struct Desk {
     dev: Child,
-    keyboard: File,
-    screen: Arc<Mutex<String>>,
+    terminal: Terminal,
     board: String,
     key: String,
 }
 
 impl Desk {
     async fn new(shop: &Shop, words: &[&str]) -> Self {
-        let terminal = openpty(None, None).expect("a terminal");
-        let mut output = File::from(terminal.master);
-        let keyboard = output.try_clone().expect("the terminal");
-        let screen = Arc::new(Mutex::new(String::new()));
-        let shown = Arc::clone(&screen);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut bytes) {
-                let text = String::from_utf8_lossy(&bytes[..read]);
-                shown.lock().expect("the screen").push_str(&text);
-            }
-        });
+        let (mut terminal, slave) = Terminal::open();
         let mut command = shop.command(&["dev", "--json", "--port", "0"]).await;
-        let errors = terminal.slave.try_clone().expect("the terminal");
+        let errors = slave.try_clone().expect("the terminal");
         command
             .args(words)
-            .stdin(terminal.slave)
+            .stdin(slave)
             .stdout(Stdio::piped())
             .stderr(errors);
         let mut dev = command.spawn().expect("it starts");
         // The name of production's app is asked for at the start.
-        let mut at_start = &keyboard;
         if words.contains(&"--production") {
-            until(&screen, "shop-production to go on:").await;
-            at_start.write_all(b"shop-production\n").expect("keys");
+            terminal.until("shop-production to go on:").await;
+            terminal.type_line("shop-production");
         }
         let mut lines = BufReader::new(dev.stdout.take().expect("its output")).lines();
         let line = timeout(Duration::from_secs(200), lines.next_line()).await;
         let line = line.expect("it is up in time").expect("a line");
-        let line = line.unwrap_or_else(|| panic!("{}", screen.lock().expect("the screen")));
+        let line = line.unwrap_or_else(|| panic!("{}", terminal.screen()));
         let summary: Value = serde_json::from_str(&line).expect("JSON");
         let url = summary["board"]["url"].as_str().expect("a board");
         let (board, key) = url.split_once("/#").expect("an address");
         Self {
             dev,
-            keyboard,
-            screen,
+            terminal,
             board: board.to_owned(),
             key: key.to_owned(),
         }
@@ -94,28 +77,29 @@ impl Desk {
     }
 
     fn screen(&self) -> String {
-        self.screen.lock().expect("the screen").clone()
+        self.terminal.screen()
     }
 
     /// Waits until the screen has a text.
     async fn until(&self, text: &str) {
-        until(&self.screen, text).await;
+        self.terminal.until(text).await;
     }
 
     /// Types a line, and returns what the screen showed before.
     fn type_line(&mut self, line: &str) -> String {
-        let before = std::mem::take(&mut *self.screen.lock().expect("the screen"));
-        self.keyboard.write_all(line.as_bytes()).expect("a key");
-        self.keyboard.write_all(b"\n").expect("a key");
-        before
+        self.terminal.type_line(line)
     }
 
-    async fn end(mut self) {
+    /// Stops it as Ctrl-C does, and returns what the screen showed.
+    async fn end(mut self) -> String {
         let pid = self.dev.id().expect("it runs").cast_signed();
         kill(Pid::from_raw(pid), Signal::SIGINT).expect("a signal");
         let ended = timeout(Duration::from_secs(30), self.dev.wait()).await;
         let ended = ended.expect("it ends in time").expect("it ran");
         assert!(ended.success(), "{ended}: {}", self.screen());
+        // What it has written last is read by a thread.
+        sleep(Duration::from_millis(200)).await;
+        self.screen()
     }
 }
 
@@ -187,19 +171,78 @@ async fn board_changes_the_real_stage_when_its_operator_types_its_name() {
     desk.end().await;
 }
 
-/// Waits until a screen has a text.
-async fn until(screen: &Mutex<String>, text: &str) {
-    let shown = || screen.lock().expect("the screen").clone();
-    for _ in 0..600 {
-        if words_of(&shown()).contains(text) {
-            return;
-        }
-        sleep(Duration::from_millis(100)).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn board_that_is_stopped_gives_the_stage_back_and_says_how_to_go_on() {
+    let shop = Shop::new().await;
+    let artifact = shop.deploy_next("two", None).await;
+    let promote = json!({ "action": "promote", "from": "staging", "to": "production" });
+    let held = "SELECT count(*) FROM stagelink_leases WHERE expires_at > clock_timestamp()";
+
+    // At the question nothing has begun.
+    let desk = Desk::new(&shop, &["--remote", "staging", "--guarded"]).await;
+    desk.ask(&promote).await;
+    let screen = words_of(&desk.end().await);
+    assert!(!screen.contains("stopped before its end"), "{screen}");
+    assert_eq!(shop.production_count(held).await, 0);
+    assert_eq!(shop.page().await, "<h1>one</h1>\n");
+
+    // In the middle the lease is given back.
+    let mut desk = Desk::new(&shop, &["--remote", "staging", "--guarded"]).await;
+    let netlify = &shop.project.netlify;
+    let before = shop.production_deploys().len();
+    netlify.set_holds_deploys(true);
+    netlify.control().clear_requests();
+    desk.ask(&promote).await;
+    desk.type_line("production");
+    wait_for_deploy(&shop, before).await;
+    assert_eq!(shop.production_count(held).await, 1);
+    let screen = words_of(&desk.end().await);
+    netlify.set_holds_deploys(false);
+    for part in [
+        "! stopped before its end: run `",
+        "stagelink promote --from staging --to production`, which goes on, or the same with --abort",
+        "the lease on stage production is given back",
+    ] {
+        assert!(screen.contains(part), "{part}: {screen}");
     }
-    panic!("{text}: {}", shown());
+    assert_eq!(shop.production_count(held).await, 0);
+    shop.promote().await.succeeds();
+    assert_eq!(Shop::artifact_of(&shop.published()), artifact);
+    shop.project.record.add(screen);
+    shop.project.record.text();
 }
 
-/// Returns a text with one space between its words, as it was before it was wrapped.
-fn words_of(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+#[tokio::test(flavor = "multi_thread")]
+async fn command_that_is_stopped_at_its_question_has_changed_nothing() {
+    let shop = Shop::new().await;
+    shop.deploy_next("two", None).await;
+    shop.project.write(
+        "migrations/V9__mood.sql",
+        "ALTER TABLE guestbook ADD COLUMN mood text;",
+    );
+    let held = "SELECT count(*) FROM stagelink_leases WHERE expires_at > clock_timestamp()";
+    let history = "SELECT count(*) FROM refinery_schema_history";
+    let migrated = shop.production_count(history).await;
+    for (words, question, name) in [
+        (&["promote"][..], "[y/N]", "promotion"),
+        (&["migrate", "production"], "[y/N]", "run of migrations"),
+    ] {
+        let (terminal, slave) = Terminal::open();
+        let mut command = shop.command(words).await;
+        let errors = slave.try_clone().expect("the terminal");
+        command.stdin(slave).stdout(Stdio::null()).stderr(errors);
+        let mut child = command.spawn().expect("it starts");
+        drop(command);
+        terminal.until(question).await;
+        let pid = child.id().expect("it runs").cast_signed();
+        kill(Pid::from_raw(pid), Signal::SIGINT).expect("a signal");
+        let ended = timeout(Duration::from_secs(30), child.wait()).await;
+        let ended = ended.expect("it ends in time").expect("it ran");
+        assert_eq!(ended.code(), Some(130), "{}", terminal.screen());
+        let words = format!("the {name} was stopped by SIGINT: it had changed nothing yet");
+        terminal.until(&words).await;
+        assert_eq!(shop.production_count(held).await, 0);
+        assert_eq!(shop.production_count(history).await, migrated);
+        assert_eq!(shop.page().await, "<h1>one</h1>\n");
+    }
 }

@@ -18,9 +18,9 @@ pub struct DeployOptions {
     #[arg(value_name = "STAGE")]
     pub stage: String,
 
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Builds, shows the plan with the SQL of each migration, and changes nothing.

@@ -27,9 +27,9 @@ pub struct DoctorOptions {
     #[arg(long)]
     pub json: bool,
 
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Environment variable with the Heroku token of the stage's functions. doctor tries it in

@@ -16,9 +16,9 @@ use crate::args::LocalOptions;
     ))
 )]
 pub struct LinkOptions {
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Links only this stage; may be repeated [default: review, staging and production, or those of

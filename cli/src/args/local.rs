@@ -7,8 +7,8 @@ use clap::Parser;
 /// The options that choose the local clouds of a running `stagelink dev`.
 #[derive(Clone, Debug, Parser)]
 pub struct LocalOptions {
-    /// Uses the databases of the project's running `stagelink dev`. PORT is the port of its site,
-    /// needed only if several run.
+    /// Uses the local clouds of the project's running `stagelink dev`: its databases, Heroku and
+    /// Netlify. PORT is the port of its site, needed only if several run.
     #[arg(
         long,
         value_name = "PORT",

@@ -55,9 +55,9 @@ pub struct PromoteOptions {
     #[arg(long, value_name = "ACCESS")]
     pub url: Option<LambdaUrl>,
 
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Time limit of the deploy's test, at each of its two addresses.
@@ -114,9 +114,9 @@ pub struct RollbackOptions {
     #[arg(long, value_name = "PLATFORM")]
     pub on: Option<Platform>,
 
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Time limit of the deploy's test, at each of its two addresses.

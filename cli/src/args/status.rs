@@ -15,9 +15,9 @@ pub struct StatusOptions {
     #[arg(long = "stage", value_name = "STAGE")]
     pub more_stages: Vec<String>,
 
-    /// Name or ID of the Netlify site [default: that of stagelink.toml, else the site that `netlify
-    /// link` linked the folder to]
-    #[arg(long, value_name = "SITE", env = "NETLIFY_SITE_ID")]
+    /// Name or ID of the Netlify site, not beside --local [default: NETLIFY_SITE_ID of the environment,
+    /// else that of stagelink.toml, else the site that `netlify link` linked the folder to]
+    #[arg(long, value_name = "SITE", conflicts_with = "local")]
     pub site: Option<String>,
 
     /// Time limit of each look-up.

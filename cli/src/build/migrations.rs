@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use stagelink_pipeline::{MigrationFolder, MigrationList, SettingsFile};
+use stagelink_pipeline::{MigrationFolder, MigrationList};
 
-use crate::project::migrations_folder;
+use crate::project::{self, migrations_folder};
 
 /// Returns the list of a project's migrations; it is empty where the project has no folder for them.
 ///
@@ -13,14 +13,14 @@ use crate::project::migrations_folder;
 /// A note for the user: the folder, or `stagelink.toml`, cannot be read. A program without a list
 /// runs all the same, but which migrations it needs is unknown.
 pub(super) fn list(project: &Path) -> Result<MigrationList, String> {
-    let list = || {
-        let file = SettingsFile::load(project)?;
+    let list = || -> anyhow::Result<MigrationList> {
+        let file = project::settings_file(project)?;
         let folder = migrations_folder(project, file.as_ref());
         // A folder that is named must be there.
         if folder == project.join("migrations") && !folder.exists() {
             return Ok(MigrationList::default());
         }
-        MigrationFolder::read(&folder).map(|folder| MigrationList::of(&folder))
+        Ok(MigrationList::of(&MigrationFolder::read(&folder)?))
     };
     list().map_err(|error| {
         format!("the programs do not say which migrations they need, since {error}")

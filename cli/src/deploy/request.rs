@@ -59,5 +59,6 @@ fn limits(options: &DeployOptions) -> anyhow::Result<MigrationOptions> {
     let mut limits = MigrationOptions::default();
     limits.overrides = overrides(&options.overridden, &options.reasons)?;
     limits.applied_by = operator::name();
+    limits.is_local = options.local.local.is_some();
     Ok(limits)
 }

@@ -70,7 +70,7 @@ impl LocalMigrations {
                 Ok(done) => tell_each(&done),
                 Err(error) => {
                     note_error(&error);
-                    note(AFTER_ERROR);
+                    note(after_error(cloud.stages().first().map(StageSite::name)));
                 }
             }
         }
@@ -80,8 +80,8 @@ impl LocalMigrations {
     /// another one; those of *after* only where no deploy is recorded. Returns what was done.
     async fn apply(&self, stages: &[StageSite]) -> anyhow::Result<Vec<String>> {
         let folder = MigrationFolder::read(&self.folder)?;
-        let empty = folder.empty_files().next();
-        let empty = empty.map(|file| file.path().to_owned());
+        let empty = folder.empty_files().map(|file| file.path().to_owned());
+        let empty: Vec<_> = empty.collect();
         let complete = folder.before_first_empty();
         let (mut runs, mut failed) = (BTreeMap::new(), None);
         let told = Mutex::new(BTreeSet::new());
@@ -111,9 +111,7 @@ impl LocalMigrations {
             .flat_map(|(run, stages)| [done(run, stages), waiting(run, stages)])
             .flatten()
             .collect();
-        if let Some(file) = empty {
-            results.push(format!("{file} has no statement yet, and later files wait"));
-        }
+        results.extend(without_statement(&empty));
         match failed {
             None => Ok(results),
             Some(error) => {
@@ -168,16 +166,30 @@ fn waiting(run: &LocalRun, stages: &[&str]) -> Option<String> {
         1 => "waits",
         _ => "wait",
     };
-    let stage = match stages {
-        [only] => only,
-        _ => "STAGE",
-    };
+    let commands = stages
+        .iter()
+        .map(|stage| format!("`stagelink migrate {stage} --after --local`"));
+    let commands: Vec<_> = commands.collect();
     Some(format!(
         "{} {verb} on {}: code that was deployed there may need what the migration changes; deploy code that \
-         does not, then `stagelink migrate {stage} --after --local`",
+         does not, then {}",
         files(&run.waiting),
         stages.join(" and "),
+        commands.join(" and "),
     ))
+}
+
+/// Returns the files that have no statement yet, where there are some.
+fn without_statement(empty: &[String]) -> Option<String> {
+    match empty {
+        [] => None,
+        [only] => Some(format!("{only} has no statement yet, and later files wait")),
+        [first, others @ ..] => Some(format!(
+            "{first} has no statement yet, and later files wait; {} {} none, either",
+            others.join(" and "),
+            if others.len() == 1 { "has" } else { "have" }
+        )),
+    }
 }
 
 /// Returns the names of files, at most two of them.
@@ -199,9 +211,15 @@ fn database_without_pooler(stage: &StageSite) -> Database {
     Database::new(Settings::from_vars(stage.variables()).map(Settings::without_pooler))
 }
 
-const AFTER_ERROR: &str = "  the next change of a file is tried again, and `stagelink migrate STAGE --local` \
-                           runs them on one local stage; after a restart of `stagelink \
-                           dev` the databases are empty, unless --data keeps them";
+/// Returns the ways on after a mistake in a file.
+fn after_error(stage: Option<&str>) -> String {
+    let stage = stage.unwrap_or("staging");
+    format!(
+        "  the next change of a file is tried again, and a command such as `stagelink migrate {stage} --local` \
+         runs them on one local stage; after a restart of `stagelink dev` the databases are empty, unless \
+         --data keeps them"
+    )
+}
 
 const INTERVAL: Duration = Duration::from_secs(1);
 
@@ -239,6 +257,31 @@ mod tests {
         );
         let line = waiting(&run(1, 2), &both).expect("a line");
         assert!(line.starts_with("V2__b and V3__c wait on production and staging: "));
-        assert!(line.contains("`stagelink migrate STAGE --after"), "{line}");
+        let ways = "then `stagelink migrate production --after --local` and `stagelink migrate staging --after \
+                    --local`";
+        assert!(line.ends_with(ways), "{line}");
+        assert!(after_error(Some("qa")).contains("`stagelink migrate qa --local`"));
+    }
+
+    #[test]
+    fn each_file_without_a_statement_is_named() {
+        let names = ["V1__a.sql", "V2__b.sql", "V3__c.sql"].map(str::to_owned);
+        for (count, expected) in [
+            (1, "V1__a.sql has no statement yet, and later files wait"),
+            (
+                2,
+                "V1__a.sql has no statement yet, and later files wait; V2__b.sql has none, either",
+            ),
+            (
+                3,
+                "V1__a.sql has no statement yet, and later files wait; V2__b.sql and V3__c.sql have none, either",
+            ),
+        ] {
+            assert_eq!(
+                without_statement(&names[..count]).as_deref(),
+                Some(expected)
+            );
+        }
+        assert_eq!(without_statement(&[]), None);
     }
 }

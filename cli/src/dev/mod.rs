@@ -115,7 +115,7 @@ impl DevEnvironment {
     async fn start(options: &DevOptions) -> anyhow::Result<Self> {
         let source = postgres_source::choose(options)?;
         let project = project::open(&options.project)?;
-        let file = SettingsFile::load(&project)?;
+        let file = project::settings_file(&project)?;
         let config = SiteConfig::load(&project)?;
         for warning in &config.warnings {
             note(format_args!("  ! {warning}"));

@@ -18,13 +18,13 @@ use crate::args::DoctorOptions;
 use crate::failure::Failure;
 use crate::link::request::{Environment, by_stage};
 use crate::local_clouds;
+use crate::local_stages;
 use crate::needs::function_artifacts;
 use crate::output::{note_error, print_json, print_styled};
 use crate::progress::Step;
 use crate::project;
 use crate::stage_context::context_of;
 use crate::stage_database::settings_of;
-use crate::stage_name;
 use crate::status::request::site_source;
 
 /// Examines the stages, and prints the report. Returns the exit code: 0 without errors, 1 with
@@ -63,6 +63,9 @@ fn code(report: &DoctorReport, is_strict: bool) -> u8 {
 async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
     let file = project::settings_file(&options.local.project)?;
     let stages = stages(options, file.as_ref())?;
+    if options.stage.name().is_none() {
+        local_stages::note_others(&options.local, file.as_ref())?;
+    }
     let mut request =
         DoctorRequest::new().with_long_transaction(Duration::from_secs(options.long_transaction));
     if let Some(instances) = options.concurrency {
@@ -137,7 +140,7 @@ async fn doctor(options: &DoctorOptions) -> anyhow::Result<DoctorReport> {
 /// only where it is named or has an app of its own.
 fn stages(options: &DoctorOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
     if let Some(name) = options.stage.name() {
-        return Ok(vec![stage_name::parse(name, file)?]);
+        return Ok(vec![local_stages::parse(name, file, &options.local)?]);
     }
     all_stages(options, file)
 }

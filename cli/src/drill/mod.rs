@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow, bail};
 use nix::sys::signal::Signal;
 use stagelink_local::ErrorKind;
 use stagelink_local::faults::{ActiveFault, Fault};
-use stagelink_pipeline::{DrillSettings, SettingsFile};
+use stagelink_pipeline::DrillSettings;
 use tokio::time::{Instant, sleep, timeout};
 
 use self::case::Case;
@@ -192,7 +192,7 @@ fn settings(options: &DrillOptions) -> anyhow::Result<DrillSettings> {
         return DrillSettings::load(file).map_err(of_usage);
     }
     let project = project::open(&options.local.project)?;
-    let file = SettingsFile::load(&project)?;
+    let file = project::settings_file(&project)?;
     let declared = file.as_ref().and_then(|file| file.drill()).cloned();
     declared.ok_or_else(|| {
         of_usage(anyhow!(

@@ -30,9 +30,12 @@ pub async fn run(options: EnvOptions) -> anyhow::Result<ExitCode> {
             FunctionEnvironment::look_up(&request.access, &request.site, &request.context).await;
         if let Ok(found) = &found {
             step.done(&format!(
-                "{}, {} variables",
+                "{}, {}",
                 found.site,
-                found.variables.len()
+                match found.variables.len() {
+                    1 => "1 variable".to_owned(),
+                    count => format!("{count} variables"),
+                }
             ));
         }
         Ok(found?)

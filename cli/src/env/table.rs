@@ -20,11 +20,15 @@ pub(super) fn text(found: &FunctionEnvironment) -> String {
             variable.value.as_deref().unwrap_or_default(),
         ]);
     }
+    let variables = match found.variables.is_empty() {
+        true => "no variables: `stagelink link` sets those by which functions find their database"
+            .to_owned(),
+        false => format!("{table}\n{}", size(found)),
+    };
     let mut text = format!(
-        "site {}, context {}\n{table}\n{}",
+        "site {}, context {}\n{variables}",
         one_line(&found.site),
         one_line(&found.context),
-        size(found)
     );
     for note in &found.notes {
         text.push_str(&format!("\n  note: {}", one_line(note)));

@@ -9,8 +9,10 @@ use stagelink_pipeline::{ApiAccess, LinkRequest, ProjectStages, SettingsFile};
 
 use crate::args::LinkOptions;
 use crate::local_clouds::{self, LocalClouds};
+use crate::local_stages;
 use crate::login;
 use crate::missing::Missing;
+use crate::operator_secrets;
 use crate::project;
 use crate::site;
 use crate::stage_name;
@@ -44,6 +46,9 @@ pub(super) async fn from_options(options: &LinkOptions) -> anyhow::Result<LinkRe
     })
     .map_err(of_usage)?;
     let local_apps = local_apps(options, &project)?;
+    if options.stages.is_empty() {
+        local_stages::note_others(&options.local, file)?;
+    }
     if let Some(file) = file.filter(|_| local.is_none()) {
         let mut unnamed = stages.iter().filter(|stage| !apps.contains_key(stage));
         unnamed.try_for_each(|stage| file.ensure_app(*stage))?;
@@ -235,7 +240,9 @@ impl Environment {
     pub(crate) fn token(&self, name: &str, stage: Stage) -> anyhow::Result<SecretString> {
         ensure_variable_name(name, stage)?;
         let advice = format!("it was named by --token-for as the token of stage {stage}");
-        Ok(self.required(name, &advice)?.into())
+        let token = SecretString::from(self.required(name, &advice)?);
+        operator_secrets::add_secret(&token);
+        Ok(token)
     }
 }
 
@@ -283,7 +290,12 @@ pub(super) fn tokens(options: &LinkOptions) -> anyhow::Result<BTreeMap<Stage, St
 fn stages_of(options: &LinkOptions, file: Option<&SettingsFile>) -> anyhow::Result<Vec<Stage>> {
     if !options.stages.is_empty() {
         let named = options.stages.iter();
-        return named.map(|name| stage_name::parse(name, file)).collect();
+        // Previews, too, are linked to a pipeline: the local Heroku has none of their databases.
+        let parse = |name: &String| match stage_name::parse(name, file)? {
+            stage if stage.kind() == StageKind::Review => Ok(stage),
+            _ => local_stages::parse(name, file, &options.local),
+        };
+        return named.map(parse).collect();
     }
     let stages = file.map(SettingsFile::stages);
     let Some(stages) = stages.filter(|stages| !stages.is_empty()) else {

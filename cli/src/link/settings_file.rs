@@ -6,10 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-use stagelink_pipeline::{LinkRequest, SETTINGS_FILE, SettingsFile};
+use stagelink_pipeline::{LinkRequest, SETTINGS_FILE};
 use tempfile::NamedTempFile;
 
 use crate::args::LinkOptions;
+use crate::project;
 
 /// The file that a project gets.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ impl ProposedFile {
         let Some(new) = new.filter(|_| options.local.local.is_none()) else {
             return Ok(None);
         };
-        if let Some(file) = SettingsFile::load(&options.local.project)? {
+        if let Some(file) = project::settings_file(&options.local.project)? {
             return Ok(new.added_to(file.text()).map(|text| Self {
                 path: file.path().to_owned(),
                 text,

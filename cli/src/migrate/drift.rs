@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use serde::Serialize;
 use stagelink::{Database, DatabaseInfo, one_line};
 use stagelink_pipeline::{
@@ -15,6 +15,7 @@ use crate::failure::Failure;
 use crate::output::{print, print_json};
 use crate::planned_change::confirm;
 use crate::progress::Step;
+use crate::usage_error::of_usage;
 
 /// Compares the schemas, and prints the differences. The exit code is 1 if there are some, or nothing
 /// is known.
@@ -37,6 +38,16 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
     let (database, found) = open(options.stage.name(), local).await?;
     let stage = found.stage.to_string();
     if options.accept {
+        if let Drift::Compared {
+            differences,
+            accepted_at,
+            ..
+        } = drift(&database).await?
+            && differences.is_empty()
+        {
+            let state = "nothing-to-accept";
+            return Report::of_migrations(&stage, accepted_at.as_deref(), &[], state).show(options);
+        }
         confirm(
             options.yes || local.local.is_some(),
             &format!("Take the schema of stage {stage} as it is for what its migrations made?"),
@@ -45,10 +56,16 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
         )
         .await?;
         accept_drift(&database).await?;
-        return report(options, &stage, "its migrations", &Vec::new(), "accepted");
+        return Report::of_migrations(&stage, None, &[], "accepted").show(options);
     }
     if let Some(other) = options.with.as_deref() {
         let (other, info) = open(Some(other), local).await?;
+        if info.stage == found.stage {
+            return Err(of_usage(anyhow!(
+                "--with names stage {stage} itself: name another stage, or leave --with out to compare {stage} \
+                 with its migrations"
+            )));
+        }
         let is_same = database.is_same_database_as(&other).await;
         if is_same.context("could not tell whether the two stages have one database")? {
             bail!(
@@ -58,31 +75,29 @@ async fn compare(options: &DriftOptions) -> anyhow::Result<ExitCode> {
         }
         let expected = read_schema(&other).await?;
         let differences = expected.differences(&read_schema(&database).await?);
-        let state = "compared";
-        return report(
-            options,
-            &stage,
-            &format!("stage {}", info.stage),
-            &differences,
-            state,
-        );
+        let report = Report {
+            compared_with: &format!("stage {}", info.stage),
+            ..Report::of_migrations(&stage, None, &differences, "compared")
+        };
+        return report.show(options);
     }
-    match drift(&database).await? {
-        Drift::Compared { differences, .. } => {
-            report(options, &stage, "its migrations", &differences, "compared")
+    let (mut found, mut accepted_at) = (Vec::new(), None);
+    let state = match drift(&database).await? {
+        Drift::Compared {
+            differences,
+            accepted_at: at,
+            ..
+        } => {
+            (found, accepted_at) = (differences, at);
+            "compared"
         }
-        Drift::NotKept => report(options, &stage, "its migrations", &[], "not-kept"),
-        Drift::Outdated { .. } => report(options, &stage, "its migrations", &[], "outdated"),
-        Drift::OtherFormat { is_newer, .. } => {
-            let state = if is_newer {
-                "newer-format"
-            } else {
-                "older-format"
-            };
-            report(options, &stage, "its migrations", &[], state)
-        }
-        Drift::Changing => report(options, &stage, "its migrations", &[], "changing"),
-    }
+        Drift::NotKept => "not-kept",
+        Drift::Outdated { .. } => "outdated",
+        Drift::OtherFormat { is_newer: true, .. } => "newer-format",
+        Drift::OtherFormat { .. } => "older-format",
+        Drift::Changing => "changing",
+    };
+    Report::of_migrations(&stage, accepted_at.as_deref(), &found, state).show(options)
 }
 
 /// Opens a stage's database.
@@ -109,38 +124,61 @@ struct Report<'a> {
     stage: &'a str,
     /// The other side: `its migrations`, or the other stage.
     compared_with: &'a str,
-    /// `compared`, `not-kept`, `outdated`, `older-format`, `newer-format`, `changing` or `accepted`.
+    /// `compared`, `not-kept`, `outdated`, `older-format`, `newer-format`, `changing`, `accepted` or
+    /// `nothing-to-accept`.
     state: &'a str,
+    /// When a person accepted what the other side has beside the migrations, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<&'a str>,
     differences: &'a [SchemaDifference],
 }
 
-fn report(
-    options: &DriftOptions,
-    stage: &str,
-    compared_with: &str,
-    differences: &[SchemaDifference],
-    state: &str,
-) -> anyhow::Result<ExitCode> {
-    let report = Report {
-        stage,
-        compared_with,
-        state,
-        differences,
-    };
-    match options.json {
-        true => print_json(&report)?,
-        false => print(text(&report))?,
+impl<'a> Report<'a> {
+    fn of_migrations(
+        stage: &'a str,
+        accepted_at: Option<&'a str>,
+        differences: &'a [SchemaDifference],
+        state: &'a str,
+    ) -> Self {
+        Self {
+            stage,
+            compared_with: "its migrations",
+            state,
+            accepted_at,
+            differences,
+        }
     }
-    Ok(match (state, differences) {
-        ("compared", []) | ("accepted", _) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    })
+
+    fn show(&self, options: &DriftOptions) -> anyhow::Result<ExitCode> {
+        match options.json {
+            true => print_json(self)?,
+            false => print(text(self))?,
+        }
+        Ok(match (self.state, self.differences) {
+            ("compared", []) | ("accepted" | "nothing-to-accept", _) => ExitCode::SUCCESS,
+            _ => ExitCode::FAILURE,
+        })
+    }
 }
 
 fn text(report: &Report<'_>) -> String {
-    let (stage, other) = (report.stage, report.compared_with);
+    let stage = report.stage;
+    let accepted = report
+        .accepted_at
+        .map(|at| format!(" and what was accepted on {at}"));
+    let other = format!(
+        "{}{}",
+        report.compared_with,
+        accepted.as_deref().unwrap_or_default()
+    );
     match (report.state, report.differences) {
-        ("accepted", _) => format!("stage {stage}: from now on drift is what differs from today"),
+        ("accepted", _) => format!(
+            "stage {stage}: accepted; from now on drift is what differs from the schema as it is now, whether \
+             migrations made it or not"
+        ),
+        ("nothing-to-accept", _) => {
+            format!("stage {stage}: nothing to accept: no difference from {other}")
+        }
         ("not-kept", _) => format!(
             "stage {stage}: not known, since no run of migrations has kept its schema yet: the next \
              one that applies a file does, or `stagelink migrate drift {stage} --accept`"

@@ -17,12 +17,12 @@ pub(super) fn add(text: &mut String, entries: &[HistoryEntry]) {
     let without: Vec<HistoryEntry> = without.into_iter().cloned().collect();
     if let Some(classes) = HistoryEntry::classes_of(&without) {
         let count = without.len();
-        let _ = write!(text, "\n  {count} older applied: {classes}");
+        let _ = write!(text, "\n  {count} older applied, by class: {classes}");
     }
     for entry in with_override.into_iter().chain(newest) {
         let _ = write!(text, "\n  {}  (applied", one_line(&entry.migration));
-        let _ = match entry.class_name() {
-            Some(class) => write!(text, " as {class}"),
+        let _ = match entry.class_phrase() {
+            Some(class) => write!(text, ", {class}"),
             None => write!(text, "; no class recorded, since another tool applied it"),
         };
         text.push(')');
@@ -68,8 +68,8 @@ mod tests {
         assert_eq!(
             shown(&entries),
             "\n  V1__a  (applied; no class recorded, since another tool applied it)\
-             \n  V2__a  (applied as before)\
-             \n  V3__c  (applied as stop)\
+             \n  V2__a  (applied, of class before)\
+             \n  V3__c  (applied, of class stop)\
              \n    overridden: backfill: at night (ada@laptop)"
         );
         assert_eq!(shown(&[]), "");
@@ -87,8 +87,8 @@ mod tests {
         let text = shown(&entries);
         assert!(
             text.starts_with(
-                "\n  2 older applied: 2 before\n  V1__a  (applied as ask)\n    overridden: runs-code: \
-                 read\n  V4__a  (applied as before)"
+                "\n  2 older applied, by class: 2 before\n  V1__a  (applied, of class ask)\n    \
+                 overridden: runs-code: read\n  V4__a  (applied, of class before)"
             ),
             "{text}"
         );

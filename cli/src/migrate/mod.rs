@@ -16,7 +16,7 @@ use anyhow::{Context as _, anyhow};
 use stagelink::{Database, DatabaseInfo, Settings};
 use stagelink_pipeline::{
     DeployPhase, Disagreement, Enforcement, MigrationEvent, MigrationFolder, MigrationOptions,
-    MigrationPlan, RuleOverride, SettingsFile, ensure_own_stage,
+    MigrationPlan, RuleOverride, ensure_own_stage,
 };
 
 use self::progress::RunProgress;
@@ -103,9 +103,18 @@ async fn migrate(
     let mut report = Report::new(&found, &plan);
     step.done(&report.counts());
     progress.pending = Some(report.pending_as_json()?);
+    let takes_each_class =
+        limits.enforcement == Enforcement::Nothing || plan.is_of_empty_database();
     for unused in plan.unused_overrides() {
+        let elsewhere = match takes_each_class {
+            true => {
+                " here, where files of each class are applied; a deployed stage refuses one that no file needs \
+                 there"
+            }
+            false => "",
+        };
         note(format_args!(
-            "note: no pending file needs --override {unused}"
+            "note: no pending file needs --override {unused}{elsewhere}"
         ));
     }
     if limits.running_code.is_none() && options.after && options.local.local.is_none() {
@@ -220,6 +229,8 @@ pub(crate) async fn apply_folder(
     tell: impl Fn(Told) + Send + Sync,
 ) -> anyhow::Result<LocalRun> {
     let mut options = MigrationOptions::default();
+    // `stagelink dev` applies them, and tests do.
+    options.is_local = true;
     options.enforcement = enforcement;
     options.applied_by = operator::name();
     let plan = MigrationPlan::make(database, folder, &options).await?;
@@ -246,7 +257,7 @@ fn folder(project: &Path, named: Option<&Path>) -> anyhow::Result<PathBuf> {
     match named {
         Some(folder) => Ok(folder.to_owned()),
         None => {
-            let file = SettingsFile::load(project)?;
+            let file = project::settings_file(project)?;
             Ok(project::migrations_folder(project, file.as_ref()))
         }
     }
@@ -277,6 +288,7 @@ fn limits(options: &MigrateOptions) -> anyhow::Result<MigrationOptions> {
     limits.time_limit = Duration::from_secs(options.time_limit);
     limits.overrides = overrides(&options.overridden, &options.reasons)?;
     limits.applied_by = operator::name();
+    limits.is_local = options.local.local.is_some();
     limits.allowed = options
         .allowed
         .iter()

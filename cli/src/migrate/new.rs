@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use serde_json::json;
-use stagelink_pipeline::{MigrationFolder, SettingsFile};
+use stagelink_pipeline::MigrationFolder;
 
 use crate::args::NewMigrationOptions;
 use crate::failure::Failure;
 use crate::output::{note, print, print_json};
+use crate::project;
 use crate::usage_error::of_usage;
 
 /// Creates the file, and prints its path.
@@ -63,17 +64,15 @@ fn notes(folder: &MigrationFolder, named: &str, created: &str) -> Vec<String> {
         "note: write its SQL before the next `stagelink migrate`, which refuses all files while \
          {created} has no statement"
     ));
-    let mut empty = folder.empty_files().map(|file| file.path().to_owned());
-    if let Some(other) = empty.next() {
-        notes.push(format!("note: {other} has no statement yet, either"));
-    }
+    let empty = folder.empty_files().map(|file| file.path().to_owned());
+    notes.extend(empty.map(|other| format!("note: {other} has no statement yet, either")));
     notes
 }
 
 /// Makes sure that a folder is a project, before its first migration makes a folder in it.
 fn ensure_project(folder: &Path) -> anyhow::Result<()> {
     let is_project = folder.join("functions").is_dir()
-        || (folder.is_dir() && SettingsFile::load(folder)?.is_some());
+        || (folder.is_dir() && project::settings_file(folder)?.is_some());
     if !is_project {
         bail!(
             "{} is not a stagelink project: it has no migrations yet, and neither stagelink.toml nor a \

@@ -89,7 +89,7 @@ impl<'a> Report<'a> {
         let (mut applies, mut refused, mut waiting, mut held_back) = (0, 0, 0, 0);
         for migration in &self.pending {
             let count = match migration.admission {
-                _ if !migration.refusals.is_empty() => &mut refused,
+                "refused" => &mut refused,
                 "waits" => &mut waiting,
                 "held back" => &mut held_back,
                 _ => &mut applies,
@@ -166,7 +166,7 @@ impl<'a> Report<'a> {
                 false => ", without a transaction",
             };
             let decision = match migration.admission {
-                _ if !migration.refusals.is_empty() => ", refused",
+                "refused" => ", refused",
                 "waits" => ", waits for --after",
                 "held back" => ", held back",
                 _ => "",
@@ -343,6 +343,9 @@ pub(super) fn on_deployed_stage(migration: &PlannedMigration<'_>) -> Option<&'st
 pub(super) fn decision_of_deployed_stage(migration: &PlannedMigration<'_>) -> Option<String> {
     let decision = on_deployed_stage(migration)?;
     let mut text = format!("{}: a deployed stage {decision}", migration.file);
+    if let Some(because) = migration.held_back_on_deployed_stage {
+        let _ = write!(text, "\nit is held back: {}", one_line(because));
+    }
     for refusal in migration.refusals_on_deployed_stage {
         let words = without_path(migration, refusal).split_whitespace();
         let words: Vec<&str> = words.collect();
@@ -367,6 +370,9 @@ fn add_refusals<'a>(text: &mut String, migration: &PlannedMigration<'a>) -> &'a 
         text,
         "\n    applied here, since nothing is deployed to this local stage; a deployed stage {decision}"
     );
+    if let Some(because) = migration.held_back_on_deployed_stage {
+        let _ = write!(text, "\n      held back: {}", one_line(because));
+    }
     for refusal in migration.refusals_on_deployed_stage {
         if !is_note(migration, refusal) {
             let words = without_path(migration, refusal);

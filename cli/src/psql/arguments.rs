@@ -23,8 +23,11 @@ pub(super) fn ensure_keep_the_database(arguments: &[String]) -> anyhow::Result<(
                     names.find(|full| full.starts_with(name))
                 };
                 let chosen = is_of(&LONG_CHOICES).map(|name| match name {
-                    "list" => LIST,
-                    name => name,
+                    "dbname" => "the database (--dbname)",
+                    "host" => "the server (--host)",
+                    "port" => "the server's port (--port)",
+                    "username" => "the role (--username)",
+                    _ => LIST,
                 });
                 let chosen = chosen.filter(|_| !OTHER_LONG.contains(&name));
                 if chosen.is_none() && value.is_none() && is_of(&LONG_WITH_VALUE).is_some() {
@@ -55,10 +58,10 @@ fn of_cluster<'a>(
 ) -> Option<&'static str> {
     for (at, option) in cluster.char_indices() {
         match option {
-            'd' => return Some("-d"),
-            'h' => return Some("-h"),
-            'p' => return Some("-p"),
-            'U' => return Some("-U"),
+            'd' => return Some("the database (-d)"),
+            'h' => return Some("the server (-h)"),
+            'p' => return Some("the server's port (-p)"),
+            'U' => return Some("the role (-U)"),
             'l' => return Some(LIST),
             _ if SHORT_WITH_VALUE.contains(option) => {
                 if cluster[at + option.len_utf8()..].is_empty() {
@@ -144,7 +147,11 @@ mod tests {
             &["--li"],
         ] {
             let error = check(words).expect_err("a refusal").to_string();
-            assert!(error.contains("chooses"), "{words:?}: {error}");
+            // The words say what is chosen, beside the option.
+            assert!(
+                error.contains("chooses the ") || error.contains("chooses a "),
+                "{words:?}: {error}"
+            );
             assert!(!error.contains("c4n4ry"), "{error}");
         }
     }

@@ -11,12 +11,12 @@ use crate::args::{LocalOptions, StatusOptions};
 use crate::lambda;
 use crate::link::request::Environment;
 use crate::local_clouds;
+use crate::local_stages;
 use crate::migration_rules::code_windows;
 use crate::project;
 use crate::site;
 use crate::stage_context::{NO_NETLIFY_TOKEN, context_of};
 use crate::stage_database::settings_of;
-use crate::stage_name;
 
 /// Builds the request.
 ///
@@ -29,6 +29,9 @@ pub(super) async fn from_options(options: &StatusOptions) -> anyhow::Result<Stat
     let file = project::settings_file(&options.local.project)?;
     let file = file.as_ref();
     let stages = stages_of(options, file, &environment)?;
+    if options.stages.is_empty() && options.more_stages.is_empty() {
+        local_stages::note_others(&options.local, file)?;
+    }
     let is_local = options.local.local.is_some();
     if !is_local {
         ensure_stages_are_told_apart(&stages, &environment)?;
@@ -92,7 +95,7 @@ fn stages_of(
 ) -> anyhow::Result<Vec<Stage>> {
     let mut named = options.stages.iter().chain(&options.more_stages).peekable();
     if named.peek().is_some() {
-        let named = named.map(|name| stage_name::parse(name, file));
+        let named = named.map(|name| local_stages::parse(name, file, &options.local));
         let mut stages: Vec<Stage> = named.collect::<Result<_, _>>()?;
         let mut seen = BTreeSet::new();
         stages.retain(|stage| seen.insert(*stage));

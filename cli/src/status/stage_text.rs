@@ -28,13 +28,20 @@ pub(super) fn cells(stage: &StageStatus, now: Timestamp) -> [Cell; 4] {
         // A terminal of 80 columns has room for it without the scheme.
         let place = url.strip_prefix("http://").unwrap_or(url);
         code.plain(one_line(place));
+        match &stage.code {
+            Lookup::Known { .. } => code.plain("and on the local Netlify:"),
+            Lookup::Absent { reason } => {
+                code.plain(format_args!("nothing on the local Netlify: {reason}"));
+            }
+            Lookup::NotKnown { reason } => {
+                let text = format_args!("what is on the local Netlify is not known: {reason}");
+                code.line(Mark::NotKnown, text);
+            }
+        }
     } else if is_on_netlify || matches!(stage.lambda, Lookup::Absent { .. }) {
         code.without_value(&stage.code);
     }
     if let Some(deploy) = stage.code.value() {
-        if stage.local_url.is_some() {
-            code.plain("and on the local Netlify:");
-        }
         add_deploy(&mut code, deploy, stage, now);
         running_text::add(&mut code, &stage.running, &stage.stage);
     }
@@ -221,7 +228,17 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, stage: &str, now: Ti
         Lookup::Known { value } => {
             cell.plain(applied);
             let (count, names) = (value.len(), listed(value));
-            cell.line(Mark::Attention, format_args!("{count} pending: {names}"));
+            let of_after = found.after.value().map_or(&[][..], Vec::as_slice);
+            let is_of_after = |name: &String| of_after.iter().any(|of| of.migration == *name);
+            // Those of after have a line of their own, with the way to them.
+            let way = match value.iter().all(is_of_after) {
+                true => String::new(),
+                false => format!(": `stagelink migrate {stage}`"),
+            };
+            cell.line(
+                Mark::Attention,
+                format_args!("{count} pending: {names}{way}"),
+            );
         }
         Lookup::Absent { reason } => cell.plain(format_args!("{applied}; {reason}")),
         Lookup::NotKnown { reason } => {
@@ -231,7 +248,7 @@ fn add_migrations(cell: &mut Cell, found: &MigrationStatus, stage: &str, now: Ti
     }
     add_pending_after(cell, &found.after, stage);
     if let Some(classes) = HistoryEntry::classes_of(&found.history) {
-        cell.plain(format_args!("applied as {classes}"));
+        cell.plain(format_args!("by class: {classes}"));
     }
     if let Some(on) = &found.newest_applied_on {
         cell.plain(format_args!("newest {}", with_age(on, now)));
@@ -276,9 +293,12 @@ fn add_pending_after(cell: &mut Cell, found: &Lookup<Vec<PendingAfter>>, stage: 
     }
     for file in waiting {
         let reason = file.waits_for.first().map_or("", String::as_str);
-        // `migrate --after` says the rest: the function, and what to do.
-        let reason = reason.split("; ").next().unwrap_or(reason);
-        cell.plain(format_args!("{} waits: {reason}", file.migration));
+        // `migrate --after` names the function, too.
+        let state = reason.split("; ").next().unwrap_or(reason);
+        let way = reason.rsplit_once(": ").map_or("", |(_, way)| way);
+        let again = format!("run `stagelink migrate {stage} --after`");
+        let way = way.replace("run the command again", &again);
+        cell.plain(format_args!("{} waits: {state}; {way}", file.migration));
     }
 }
 
@@ -286,6 +306,9 @@ fn credentials(stage: &StageStatus, now: Timestamp) -> Cell {
     let mut cell = Cell::default();
     match &stage.function_credentials {
         Lookup::Known { value } => {
+            if stage.local_url.is_some() {
+                cell.plain("of deploys on the local Netlify, by its variables:");
+            }
             add_function_credentials(&mut cell, value, now);
             // Some context's value is newer than the deploy, and nothing says whose.
             let deploy = stage.code.value();

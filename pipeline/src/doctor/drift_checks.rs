@@ -11,7 +11,7 @@ pub(super) fn judge_drift(
     stage: &str,
     options: &str,
 ) -> Verdict {
-    let (kept_at, differences) = match drift {
+    let (kept_at, accepted_at, differences) = match drift {
         Drift::NotKept => {
             return Verdict::not_checked("no run of `stagelink migrate` has kept the schema yet");
         }
@@ -41,8 +41,9 @@ pub(super) fn judge_drift(
         }
         Drift::Compared {
             kept_at,
+            accepted_at,
             differences,
-        } => (kept_at, differences),
+        } => (kept_at, accepted_at, differences),
     };
     let is_invalid = |one: &SchemaDifference| {
         let mut names = invalid.iter().map(|found| &found.index);
@@ -73,7 +74,14 @@ pub(super) fn judge_drift(
             format_args!("run `stagelink migrate drift {stage}{options}`, which shows all"),
         ));
     }
-    Verdict::of(findings, format_args!("as migrations left it on {kept_at}"))
+    let accepted = match accepted_at {
+        Some(at) => format!(", with what was accepted on {at}"),
+        None => String::new(),
+    };
+    Verdict::of(
+        findings,
+        format_args!("as migrations left it on {kept_at}{accepted}"),
+    )
 }
 
 const MOST_SHOWN: usize = 10;
@@ -87,6 +95,7 @@ mod tests {
         let kept_at = || "2026-11-27T09:00:00Z".to_owned();
         let compared = |differences| Drift::Compared {
             kept_at: kept_at(),
+            accepted_at: None,
             differences,
         };
         let other_format = |is_newer| Drift::OtherFormat {
@@ -118,6 +127,7 @@ mod tests {
         };
         let drift = Drift::Compared {
             kept_at: "2026-11-27T09:00:00Z".to_owned(),
+            accepted_at: None,
             differences: vec![index("public.\"By mail\""), index("public.other")],
         };
         let invalid = [InvalidIndex {
@@ -143,6 +153,7 @@ mod tests {
         for (count, shown, last) in [(10, 10, "public.t9"), (31, 11, "21 more differences")] {
             let drift = Drift::Compared {
                 kept_at: "2026-11-27T09:00:00Z".to_owned(),
+                accepted_at: None,
                 differences: (0..count).map(difference).collect(),
             };
             let verdict = judge_drift(&drift, &[], "staging", " --local");

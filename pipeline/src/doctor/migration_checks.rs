@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::doctor::verdict::{Finding, Level, Verdict};
 use crate::error::Error;
 use crate::migrations::class::Class;
-use crate::migrations::{MigrationFolder, MigrationState, name_stage};
+use crate::migrations::{MigrationFolder, MigrationState, advise_locally, name_stage};
 use crate::needs::MigrationList;
 
 /// Judges the folder of migrations.
@@ -46,6 +46,7 @@ pub(super) fn judge_history(
     of_after: &BTreeSet<String>,
     stage: &str,
     options: &str,
+    is_local: bool,
 ) -> Verdict {
     let advice =
         format!("do as the message says; `stagelink migrate {stage}{options} --plan` says more");
@@ -53,13 +54,24 @@ pub(super) fn judge_history(
     let named = format!("{stage}{options}");
     let problems = problems.map(|problem| {
         let problem = name_stage(problem, &named);
+        let problem = match is_local {
+            true => advise_locally(&problem),
+            false => problem,
+        };
         Finding::new(Level::Error, problem, &advice)
     });
+    let missing = match is_local {
+        true => {
+            "bring it back: it may be on a branch that is not merged, or deleted; or restart `stagelink dev`, \
+             which begins with empty databases"
+        }
+        false => "bring it back: it may be on a branch that is not merged, or deleted",
+    };
     let unknown = state.unknown.iter().map(|migration| {
         Finding::new(
             Level::Error,
             format_args!("{migration} was applied, and the folder has no such file"),
-            "bring it back: it may be on a branch that is not merged, or deleted",
+            missing,
         )
     });
     let mut findings: Vec<_> = problems.chain(unknown).collect();
@@ -141,7 +153,7 @@ mod tests {
                 ..MigrationState::default()
             };
             let of_after = ["V6__drop".to_owned()].into();
-            let verdict = judge_history(&state, &of_after, "staging", " --local");
+            let verdict = judge_history(&state, &of_after, "staging", " --local", true);
             assert!(format!("{verdict:?}").contains(expected), "{verdict:?}");
             assert!(verdict.findings().len() <= 1, "{verdict:?}");
         }

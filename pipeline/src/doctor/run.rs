@@ -40,8 +40,9 @@ use crate::doctor::site_facts::{
 };
 use crate::doctor::verdict::Verdict;
 use crate::migrations::drift::compare;
-use crate::migrations::{MigrationFolder, MigrationState};
+use crate::migrations::{MigrationFolder, MigrationState, ReadError};
 use crate::needs::RecordedMigration;
+use crate::promotion::read_deploy_records;
 
 /// Examines the stages of a request. It changes nothing, and cannot fail: what goes wrong is a
 /// finding, or a check that was not made. `tell` gets the current activity.
@@ -72,6 +73,7 @@ pub async fn examine(request: DoctorRequest, tell: impl Fn(&str) + Send + Sync) 
         unread_artifacts,
         concurrency: concurrency.or(options.is_empty().then_some(DEFAULT_CONCURRENCY)),
         long_transaction,
+        is_local: running_site.is_some(),
         options,
         tell: &tell,
     };
@@ -228,6 +230,8 @@ struct Context<'a> {
     /// `None` on the local clouds, which limit no instances, unless the operator names a number.
     concurrency: Option<u32>,
     long_transaction: Duration,
+    /// True if the stages are those of a running `stagelink dev`.
+    is_local: bool,
     options: String,
     tell: &'a (dyn Fn(&str) + Send + Sync),
 }
@@ -363,7 +367,7 @@ async fn examine_schema(
     stage: Stage,
     context: &Context<'_>,
 ) -> Vec<(Check, Verdict)> {
-    let (stage, options) = (stage.as_str(), &*context.options);
+    let (of, stage, options) = (stage, stage.as_str(), &*context.options);
     let mut questions = Questions::new(client);
     let mut made = Vec::new();
     match folder {
@@ -371,14 +375,30 @@ async fn examine_schema(
             let state = MigrationState::read_by(client, Some(folder));
             let of_after = of_after(folder);
             let state = questions.judge(state, |state| {
-                vec![judge_history(state, &of_after, stage, options)]
+                vec![judge_history(
+                    state,
+                    &of_after,
+                    stage,
+                    options,
+                    context.is_local,
+                )]
             });
             made.push((MIGRATIONS, state.await));
             if context.has_artifacts() {
-                let history = RecordedMigration::read_by(client, Some(folder));
-                let artifacts = questions.judge(history, |history| {
+                // `stagelink dev` serves builds of its own: what was built for a deploy is judged where one was made.
+                let read = async {
+                    let history = RecordedMigration::read_by(client, Some(folder)).await?;
+                    let is_deployed = match context.is_local {
+                        true => !read_deploy_records(client, of, 1).await?.is_empty(),
+                        false => true,
+                    };
+                    Ok::<_, ReadError>(is_deployed.then_some(history))
+                };
+                let artifacts = questions.judge(read, |history| {
                     let (artifacts, unread) = (&context.artifacts, &context.unread_artifacts);
-                    judge_artifacts(artifacts, unread, history, stage, options)
+                    history.as_ref().map_or_else(Vec::new, |history| {
+                        judge_artifacts(artifacts, unread, history, stage, options)
+                    })
                 });
                 made.push((ARTIFACTS, artifacts.await));
             }

@@ -47,11 +47,30 @@ impl fmt::Display for HistoryProblem {
 
 /// Returns advice with the name of the stage, for commands that can be copied.
 pub(crate) fn name_stage(advice: &str, stage: &str) -> String {
-    advice.replace(
+    let named = advice.replace(
         "`stagelink migrate STAGE ",
         &format!("`stagelink migrate {stage} "),
+    );
+    named.replace(
+        "`stagelink migrate widen-history STAGE`",
+        &format!("`stagelink migrate widen-history {stage}`"),
     )
 }
+
+/// Returns advice as it holds on a local stage: its database begins empty with each start of `stagelink dev`, so
+/// that a history which disagrees is made anew.
+pub(crate) fn advise_locally(advice: &str) -> String {
+    match advice.split_once(GO_ON) {
+        Some((before, _)) => format!("{before}{START_ANEW}"),
+        None => advice.to_owned(),
+    }
+}
+
+/// The way to pass over a disagreement, at the end of advice.
+const GO_ON: &str = "; or go on without it: ";
+
+const START_ANEW: &str = "; or restart `stagelink dev`, which begins with empty databases (with --data, \
+                          remove that folder)";
 
 /// The result of a comparison.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -249,6 +268,30 @@ impl FreeNumbers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn advice_on_a_local_stage_passes_over_nothing() {
+        let advice =
+            "restore the file; or go on without it: `stagelink migrate STAGE --allow edited`";
+        let local = advise_locally(advice);
+        assert!(
+            local.starts_with("restore the file; or restart `stagelink dev`"),
+            "{local}"
+        );
+        assert!(!local.contains("--allow"), "{local}");
+        assert_eq!(advise_locally("rename it"), "rename it");
+    }
+
+    #[test]
+    fn each_command_of_advice_names_the_stage() {
+        for advice in [
+            "`stagelink migrate STAGE --allow older`",
+            "`stagelink migrate widen-history STAGE`",
+        ] {
+            let named = name_stage(advice, "qa");
+            assert!(named.contains(" qa") && !named.contains("STAGE"), "{named}");
+        }
+    }
 
     fn file(version: i64, name: &str, sql: &str) -> MigrationFile {
         MigrationFile::new(version, name, format!("V{version}__{name}.sql"), sql)

@@ -48,6 +48,14 @@ impl Admission {
             Self::HeldBack(_) => "held back",
         }
     }
+
+    /// Returns the reason for which the file is held back.
+    pub(super) fn held_back(&self) -> Option<&str> {
+        match self {
+            Self::HeldBack(because) => Some(because),
+            Self::Applies | Self::Waits => None,
+        }
+    }
 }
 
 impl fmt::Display for Admission {

@@ -47,13 +47,20 @@ impl HistoryEntry {
         applied.iter().map(entry).collect()
     }
 
-    /// Returns the recorded class as a word; `None` where the entry has no record.
-    pub fn class_name(&self) -> Option<&'static str> {
-        match (self.is_recorded, self.class) {
-            (false, _) => None,
-            (true, Some(class)) => Some(class.name()),
-            (true, None) => Some("of a class that this version does not know"),
-        }
+    /// Returns the recorded class as the end of a phrase: `of class before`. `None` where the entry has no
+    /// record.
+    pub fn class_phrase(&self) -> Option<&'static str> {
+        let class = match (self.is_recorded, self.class) {
+            (false, _) => return None,
+            (true, class) => class,
+        };
+        Some(match class {
+            Some(Class::Before) => "of class before",
+            Some(Class::After) => "of class after",
+            Some(Class::Ask) => "of class ask",
+            Some(Class::Stop) => "of class stop",
+            None => "of a class that this version does not know",
+        })
     }
 
     /// Returns the number of entries of each class: `2 before, 1 after, 3 without a recorded class
@@ -127,9 +134,9 @@ mod tests {
         ];
         let rows = [row(1, "7"), row(2, "1"), row(3, "1")];
         let entries = HistoryEntry::all(&rows, &records);
-        let names: Vec<_> = entries.iter().map(HistoryEntry::class_name).collect();
+        let phrases: Vec<_> = entries.iter().map(HistoryEntry::class_phrase).collect();
         let unknown = "of a class that this version does not know";
-        assert_eq!(names, [Some("after"), Some(unknown), None]);
+        assert_eq!(phrases, [Some("of class after"), Some(unknown), None]);
         let by: Vec<_> = entries.iter().map(|one| &*one.applied_by).collect();
         assert_eq!(by, ["ada@laptop", "ada@laptop", ""]);
         assert_eq!(

@@ -47,8 +47,8 @@ pub(crate) mod statement;
 mod version_type;
 mod widen;
 
-pub(crate) use self::comparison::name_stage;
 pub use self::comparison::{Disagreement, HistoryProblem};
+pub(crate) use self::comparison::{advise_locally, name_stage};
 pub use self::enforcement::{Admission, DeployPhase, Enforcement};
 pub use self::event::{MigrationEvent, MigrationListener, OtherSession};
 pub use self::file::MigrationFile;

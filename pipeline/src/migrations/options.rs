@@ -31,6 +31,9 @@ pub struct MigrationOptions {
     /// The code that runs on the stage, which a file of *after* has to leave alone. `None`, the default,
     /// where it is not known, or where none runs.
     pub running_code: Option<RunningCode>,
+    /// True for the database of a running `stagelink dev`, which begins empty with each start: advice is another one
+    /// there.
+    pub is_local: bool,
 }
 
 impl Default for MigrationOptions {
@@ -44,6 +47,7 @@ impl Default for MigrationOptions {
             overrides: Vec::new(),
             applied_by: String::new(),
             running_code: None,
+            is_local: false,
         }
     }
 }

@@ -5,7 +5,7 @@ use stagelink::{Database, Stage};
 
 use crate::error::{Error, ErrorKind};
 use crate::migrations::class::TargetFacts;
-use crate::migrations::comparison::{HistoryProblem, compare, name_stage};
+use crate::migrations::comparison::{HistoryProblem, advise_locally, compare, name_stage};
 use crate::migrations::demands::Demands;
 use crate::migrations::enforcement::{Admission, Enforcement};
 use crate::migrations::file::MigrationFile;
@@ -57,7 +57,8 @@ pub struct PlannedMigration<'a> {
     pub in_transaction: bool,
     /// The class by all rules, also those that are overridden: `before`, `after`, `stop` or `ask`.
     pub class: &'static str,
-    /// The decision: `applies`, `waits` for a run after the deploy, or `held back`.
+    /// The decision: `applies`, `waits` for a run after the deploy, `held back`, or `refused`, whatever it
+    /// would be otherwise.
     pub admission: &'static str,
     /// The reason for which the file is held back.
     pub held_back: Option<&'a str>,
@@ -67,6 +68,9 @@ pub struct PlannedMigration<'a> {
     /// `applies`, `waits`, `held back` or `refused`. `None` where the run is that of a deployed stage.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub on_deployed_stage: Option<&'static str>,
+    /// The reason for which a deployed stage holds the file back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_back_on_deployed_stage: Option<&'a str>,
     /// The reasons for which a deployed stage refuses the file.
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     pub refusals_on_deployed_stage: &'a [String],
@@ -126,6 +130,9 @@ impl MigrationPlan {
             }
         }
         if !problems.is_empty() {
+            if options.is_local {
+                problems = problems.iter().map(|one| advise_locally(one)).collect();
+            }
             return Err(disagreement(stage, problems));
         }
         let (mut facts, mut demands) = (TargetFacts::default(), Demands::None);
@@ -184,19 +191,17 @@ impl MigrationPlan {
             file: file.path(),
             in_transaction: script.has_transaction(),
             class: judged.class.name(),
-            admission: judged.admission.name(),
-            held_back: match &judged.admission {
-                Admission::HeldBack(because) => Some(because),
-                _ => None,
-            },
+            admission: decision(&judged.admission, &judged.refusals),
+            held_back: judged.admission.held_back(),
             refusals: &judged.refusals,
             on_deployed_stage: judged
                 .deployed
                 .as_ref()
-                .map(|one| match one.refusals.is_empty() {
-                    true => one.admission.name(),
-                    false => "refused",
-                }),
+                .map(|one| decision(&one.admission, &one.refusals)),
+            held_back_on_deployed_stage: judged
+                .deployed
+                .as_ref()
+                .and_then(|one| one.admission.held_back()),
             refusals_on_deployed_stage: match &judged.deployed {
                 Some(deployed) => &deployed.refusals,
                 None => &[],
@@ -210,16 +215,20 @@ impl MigrationPlan {
         })
     }
 
-    /// Returns the migrations that a run of this plan applies.
+    /// Returns the migrations that a run of this plan applies, where it refuses none.
     pub fn applying(&self) -> impl Iterator<Item = PlannedMigration<'_>> {
-        self.pending()
-            .filter(|one| one.admission == Admission::Applies.name())
+        self.admitted_as(Admission::Applies)
     }
 
     /// Returns the migrations that wait for a run after the deploy.
     pub fn waiting(&self) -> impl Iterator<Item = PlannedMigration<'_>> {
-        self.pending()
-            .filter(|one| one.admission == Admission::Waits.name())
+        self.admitted_as(Admission::Waits)
+    }
+
+    fn admitted_as(&self, admission: Admission) -> impl Iterator<Item = PlannedMigration<'_>> {
+        let judged = self.pending().zip(&self.judged);
+        let admitted = judged.filter(move |(_, judged)| judged.admission == admission);
+        admitted.map(|(migration, _)| migration)
     }
 
     /// Makes sure that no pending file is refused for its class or its locks, and no override for what
@@ -229,20 +238,21 @@ impl MigrationPlan {
     ///
     /// [`ErrorKind::Migration`] with the reasons, and the safe form of each statement.
     pub fn ensure_admitted(&self) -> Result<(), Error> {
-        let of_files = self.judged.iter().flat_map(|file| &file.refusals);
-        let refusals: Vec<_> = self.overrides.refusals.iter().chain(of_files).collect();
-        match refusals.is_empty() {
-            true => Ok(()),
-            false => Err(Error::new(
-                ErrorKind::Migration,
-                format!(
-                    "the database of stage {} cannot take the migrations as they are, so nothing \
-                     was applied",
-                    self.stage
-                ),
-            )
-            .with_details(refusals.into_iter().cloned().collect())),
-        }
+        let of_files: Vec<_> = self.judged.iter().flat_map(|file| &file.refusals).collect();
+        let of_overrides = &self.overrides.refusals;
+        let stage = self.stage;
+        let headline = match (of_overrides.is_empty(), of_files.is_empty()) {
+            (true, true) => return Ok(()),
+            (false, true) => format!(
+                "an override does not fit the pending migrations of stage {stage}, so nothing was applied"
+            ),
+            (_, false) => format!(
+                "the database of stage {stage} cannot take the migrations as they are, so nothing was \
+                 applied"
+            ),
+        };
+        let details = of_overrides.iter().chain(of_files).cloned().collect();
+        Err(Error::new(ErrorKind::Migration, headline).with_details(details))
     }
 
     /// Makes sure that no pending file is held back by one before it.
@@ -290,6 +300,14 @@ impl MigrationPlan {
     /// Returns the disagreements of folder and history that are passed over on purpose.
     pub fn allowed(&self) -> &[HistoryProblem] {
         &self.allowed
+    }
+}
+
+/// Returns the name of the decision about a file: what refuses it stops the run, whatever else holds.
+fn decision(admission: &Admission, refusals: &[String]) -> &'static str {
+    match refusals.is_empty() {
+        true => admission.name(),
+        false => "refused",
     }
 }
 

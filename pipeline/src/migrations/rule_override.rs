@@ -41,8 +41,8 @@ impl RuleOverride {
             return Err(Error::new(
                 ErrorKind::Settings,
                 format!(
-                    "{name} is no rule of migrations: `stagelink migrate STAGE --plan` shows the \
-                     rules that stand in the way of a file"
+                    "{name} is no rule of migrations: with --plan the command shows the rules that stand in \
+                     the way of a file"
                 ),
             ));
         }

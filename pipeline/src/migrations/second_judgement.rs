@@ -240,10 +240,15 @@ fn change(
 ) -> String {
     let path = file.path();
     let decision = match &now.admission {
-        Admission::Waits => Some("waits for a run with --after".to_owned()),
-        Admission::HeldBack(because) => Some(format!("is held back ({because})")),
+        Admission::Waits if now.refusals.is_empty() => {
+            Some("waits for a run with --after".to_owned())
+        }
+        Admission::HeldBack(because) if now.refusals.is_empty() => {
+            Some(format!("is held back ({because})"))
+        }
+        Admission::HeldBack(because) => Some(format!("is held back ({because}), and refused")),
         Admission::Applies if now.refusals.is_empty() => None,
-        Admission::Applies => Some("is refused".to_owned()),
+        Admission::Waits | Admission::Applies => Some("is refused".to_owned()),
     };
     let (was, is) = (planned.class, now.class);
     let mut text = match decision {

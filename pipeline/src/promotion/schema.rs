@@ -137,9 +137,10 @@ fn ensure_in_plan(
         }
         let reason = plan.pending().find(|one| one.version == listed.version);
         reasons.push(match reason {
-            Some(one) => match one.held_back {
-                Some(because) => format!("{listed} is held back: {because}"),
-                None => format!(
+            Some(one) => match (one.refusals, one.held_back) {
+                ([_, ..], _) => format!("{listed} is refused: {}", one.refusals.join("; ")),
+                ([], Some(because)) => format!("{listed} is held back: {because}"),
+                ([], None) => format!(
                     "{listed} is of class {} on this database, and is not applied by a promotion",
                     one.class
                 ),

@@ -94,7 +94,8 @@ impl StatusBoard {
                 }
                 settings => settings,
             };
-            let found = DatabaseParts::look_up(settings, &migrations, windows, limit).await;
+            let project = (&migrations, windows, local_urls[index].is_some());
+            let found = DatabaseParts::look_up(settings, project, limit).await;
             tell(&format!("the database of {stage} is done"));
             found
         });
@@ -143,11 +144,15 @@ impl StatusBoard {
                     (((stage, context), (code, running)), (((plan, database), provider), lambda)),
                     local_url,
                 )| {
-                    let function_credentials = match local_url {
-                        Some(_) => Lookup::absent("`stagelink dev` gives them to its own build"),
-                        None => of_context(&context, &site, |site, context| {
-                            credentials::of_functions(site, stage, context, code.value())
-                        }),
+                    let function_credentials = of_context(&context, &site, |site, context| {
+                        credentials::of_functions(site, stage, context, code.value())
+                    });
+                    let function_credentials = match (&local_url, function_credentials) {
+                        (Some(_), Lookup::Absent { .. }) => Lookup::absent(
+                            "`stagelink dev` gives them to its own build; `stagelink link --local` sets those of \
+                             deploys on the local Netlify",
+                        ),
+                        (_, found) => found,
                     };
                     StageStatus {
                         stage: stage.name().to_owned(),
@@ -197,8 +202,7 @@ struct DatabaseParts {
 impl DatabaseParts {
     async fn look_up(
         settings: Result<Settings, String>,
-        folder: &Result<Option<MigrationFolder>, String>,
-        windows: CodeWindows,
+        (folder, windows, is_local): (&Result<Option<MigrationFolder>, String>, CodeWindows, bool),
         limit: Duration,
     ) -> Self {
         let settings = match settings {
@@ -212,7 +216,7 @@ impl DatabaseParts {
         };
         let migrations = match &database {
             Lookup::Known { .. } => {
-                let read = migrations::read(&handle, folder, windows);
+                let read = migrations::read(&handle, folder, windows, is_local);
                 Lookup::of(within(limit, read).await)
             }
             other => other.without_value(|_| Lookup::absent("")),

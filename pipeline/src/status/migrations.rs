@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::error::Error;
-use crate::migrations::{HistoryEntry, MigrationFolder, MigrationState};
+use crate::migrations::{HistoryEntry, MigrationFolder, MigrationState, advise_locally};
 use crate::promotion::CodeWindows;
 use crate::status::lookup::Lookup;
 use crate::status::pending_after::{self, PendingAfter};
@@ -58,6 +58,7 @@ pub(super) async fn read(
     database: &Database,
     folder: &Result<Option<MigrationFolder>, String>,
     windows: CodeWindows,
+    is_local: bool,
 ) -> Result<MigrationStatus, Error> {
     let known = folder.as_ref().ok().and_then(Option::as_ref);
     let state = MigrationState::read(database, known).await?;
@@ -86,6 +87,13 @@ pub(super) async fn read(
             Err(reason) => Lookup::not_known(reason),
         },
         unknown: state.unknown,
-        problems: state.problems,
+        problems: match is_local {
+            true => state
+                .problems
+                .iter()
+                .map(|one| advise_locally(one))
+                .collect(),
+            false => state.problems,
+        },
     })
 }

@@ -145,6 +145,11 @@ async fn command_shows_differences_and_accepts_them() {
     let (code, out, error) = run(&[]).await;
     assert_eq!(code, Some(0), "{error}");
     assert!(out.contains("no difference from its migrations"), "{out}");
+    assert!(!out.contains("accepted"), "{out}");
+    let (code, _, error) = run(&["--with", "staging"]).await;
+    assert_eq!(code, Some(2));
+    let words = "--with names stage staging itself: name another stage";
+    assert!(error.contains(words), "{error}");
     // The environment of this test has one URL for all stages.
     let (code, _, error) = run(&["--with", "production"]).await;
     assert_eq!(code, Some(2));
@@ -164,7 +169,20 @@ async fn command_shows_differences_and_accepts_them() {
     assert_eq!(code, Some(2), "{error}");
     let (code, _, error) = run(&["--accept", "--yes"]).await;
     assert_eq!(code, Some(0), "{error}");
-    assert_eq!(run(&[]).await.0, Some(0));
+    // What a person accepted is not said to be of the migrations, also after a later run.
+    let accepted = "no difference from its migrations and what was accepted on 20";
+    let (code, out, _) = run(&[]).await;
+    assert_eq!(code, Some(0));
+    assert!(out.contains(accepted), "{out}");
+    let (code, out, _) = run(&["--accept", "--yes"]).await;
+    assert_eq!(code, Some(0));
+    assert!(out.contains("nothing to accept"), "{out}");
+    project.write("V2__c.sql", "CREATE TABLE c ();");
+    project.applied().await;
+    let (code, out, _) = run(&["--json"]).await;
+    assert_eq!(code, Some(0));
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    assert!(report["accepted_at"].is_string(), "{report}");
 }
 
 #[tokio::test]

@@ -63,8 +63,8 @@ async fn plan_shows_the_recorded_class_of_what_is_applied_and_says_where_there_i
         &[
             "3 applied, 0 pending",
             "\n  V1__first  (applied; no class recorded, since another tool applied it)",
-            "\n  V2__add  (applied as before)",
-            "\n  V3__drop  (applied as after)\n    overridden: ban-drop-column: it is unused",
+            "\n  V2__add  (applied, of class before)",
+            "\n  V3__drop  (applied, of class after)\n    overridden: ban-drop-column: it is unused",
         ],
     );
     let plan = succeeds(&project, &["staging", "--plan", "--json"]).await;

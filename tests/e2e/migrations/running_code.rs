@@ -62,6 +62,7 @@ async fn after_is_refused_while_code_runs_that_was_built_without_the_file() {
     assert!(is_done);
     let plan: Value = serde_json::from_str(&plan).expect("JSON");
     assert_eq!(plan["is_refused"], true);
+    assert_eq!(plan["pending"][0]["admission"], "refused");
     let refusal = plan["pending"][0]["refusals"][0]
         .as_str()
         .expect("a refusal");

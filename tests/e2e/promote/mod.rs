@@ -14,7 +14,7 @@ mod programs;
 mod promotion;
 mod rollback;
 mod running;
-mod stopped;
+pub(crate) mod stopped;
 mod under_load;
 mod workflows;
 

@@ -169,6 +169,46 @@ async fn as_superuser_of(shop: &Shop, sql: &str) -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn doctor_of_the_local_clouds_finds_credentials_that_were_replaced() {
+    let shop = Shop::new().await;
+    shop.remove_tokens_of_functions();
+    shop.deploy_to("production").await;
+    shop.project.name_local_clouds();
+    let running = async || {
+        let run = shop
+            .run(&["doctor", "production", "--local", "--json"])
+            .await;
+        let checks = run.json()["stages"][0]["checks"].clone();
+        let checks = checks.as_array().expect("the checks").clone();
+        let mut of_code = checks
+            .into_iter()
+            .filter(|check| check["id"] == "running-code");
+        (run.code, of_code.next().expect("the check"))
+    };
+    assert_eq!(running().await.1["result"], "sound");
+    rotate_production(&shop).await;
+    let (code, check) = running().await;
+    assert_eq!(
+        (code, &check["result"]),
+        (Some(2), &"error".into()),
+        "{check}"
+    );
+    let finding = &check["findings"][0];
+    let message = finding["message"].as_str().expect("a text");
+    let words = "the running function guestbook cannot use its database (database-refused)";
+    assert!(message.contains(words), "{finding}");
+    let advice = finding["advice"].as_str().expect("a text");
+    let way =
+        "`stagelink link --local` sets the one of now, then `stagelink deploy production --local`";
+    assert!(advice.ends_with(way), "{finding}");
+    // The way that it names, with the tokens of this test.
+    shop.set_up_stages().await;
+    let again = ["deploy", "production", "--no-build", "--yes", "--dirty"];
+    shop.run(&again).await.succeeds();
+    assert_eq!(running().await.1["result"], "sound");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn deploy_whose_credentials_were_replaced_is_refused_before_its_build() {
     let shop = Shop::new().await;
     shop.remove_tokens_of_functions();

@@ -20,19 +20,14 @@ async fn stage(shop: &Shop, name: &str) -> Value {
     of_name.next().expect("the stage").clone()
 }
 
-/// Starts a promotion, stops it by a signal while Netlify makes the deploy ready, and returns what it said.
-async fn stop_in_deploy(shop: &Shop) -> String {
-    let netlify = &shop.project.netlify;
-    let before = shop.production_deploys().len();
-    netlify.set_holds_deploys(true);
-    netlify.control().clear_requests();
-    let child = start(shop, &["promote", "--yes"]).await;
+/// Waits until a command asks for the state of the deploy of production that comes after this number of others.
+pub(crate) async fn wait_for_deploy(shop: &Shop, before: usize) {
     let asks = || {
         let deploys = shop.production_deploys();
         let made = deploys
             .get(before)
             .map(|deploy| format!("/deploys/{}", deploy.id));
-        let requests = netlify.control().requests();
+        let requests = shop.project.netlify.control().requests();
         made.is_some_and(|path| {
             let mut questions = requests.iter().filter(|one| one.method.as_str() == "GET");
             questions.any(|one| one.path.ends_with(&path))
@@ -44,6 +39,16 @@ async fn stop_in_deploy(shop: &Shop) -> String {
         }
     });
     asked.await.expect("it waits for the deploy");
+}
+
+/// Starts a promotion, stops it by a signal while Netlify makes the deploy ready, and returns what it said.
+async fn stop_in_deploy(shop: &Shop) -> String {
+    let netlify = &shop.project.netlify;
+    let before = shop.production_deploys().len();
+    netlify.set_holds_deploys(true);
+    netlify.control().clear_requests();
+    let child = start(shop, &["promote", "--yes"]).await;
+    wait_for_deploy(shop, before).await;
     signal(&child, "-INT");
     let ended = child.wait_with_output().await.expect("it ends");
     netlify.set_holds_deploys(false);

@@ -201,7 +201,7 @@ async fn overridden_rules_are_shown_with_their_reasons() {
     let classes = [0, 1].map(|number| history[number]["class"].as_str());
     assert_eq!(classes, [Some("before"), Some("after")], "{history}");
     let run = project.run(&["status", "staging"]).await;
-    for words in ["V2__b overrode", "applied as 1 before, 1 after"] {
+    for words in ["V2__b overrode", "by class: 1 before, 1 after"] {
         assert!(run.output.contains(words), "{words}: {}", run.output);
     }
 }

@@ -85,6 +85,35 @@ async fn variables_have_origin_size_and_no_value_of_a_secret() {
 }
 
 #[tokio::test]
+async fn site_without_variables_is_told_with_the_command_that_sets_them() {
+    let project = Project::new().await;
+    let run = project.run(&["env", "staging"]).await;
+    run.succeeds();
+    assert!(
+        run.output
+            .contains("no variables: `stagelink link` sets those"),
+        "{}",
+        run.output
+    );
+    assert!(
+        run.errors.contains("shop-site, 0 variables"),
+        "{}",
+        run.errors
+    );
+    let set = EnvVar::new("ONE").value(Context::All, "x");
+    project
+        .netlify
+        .set_variable("shop-site", set)
+        .expect("a variable");
+    let run = project.run(&["env", "staging"]).await;
+    assert!(
+        run.errors.contains("shop-site, 1 variable ("),
+        "{}",
+        run.errors
+    );
+}
+
+#[tokio::test]
 async fn more_than_the_limit_is_told() {
     let project = project().await;
     let large = EnvVar::new("LARGE").value(Context::Production, "x".repeat(4096));

@@ -85,7 +85,10 @@ impl Project {
             "process": std::process::id(),
             "port": 8888,
             "stages": {"staging": variables("staging"), "production": variables("production")},
-            "urls": {},
+            "urls": {
+                "staging": "http://staging.localhost:8888",
+                "production": "http://production.localhost:8888",
+            },
             "clouds": {
                 "pipeline": "shop",
                 "heroku_url": self.heroku.url(),

@@ -276,7 +276,11 @@ async fn arguments_and_a_missing_psql_are_refused_with_advice() {
         .run(&["psql", "staging", "--", "-h", "example.com"])
         .await;
     assert_eq!(run.code, Some(2), "{}", run.errors);
-    assert!(run.errors.contains("chooses -h"), "{}", run.errors);
+    assert!(
+        run.errors.contains("chooses the server (-h)"),
+        "{}",
+        run.errors
+    );
     let run = project.run(&["psql", "prod", "--json"]).await;
     assert_eq!(run.code, Some(2), "{}", run.errors);
     let empty = project.folder.path().join("empty");

@@ -20,7 +20,6 @@ use std::path::Path;
 use anyhow::Context as _;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{FunctionSite, FunctionSiteConfig};
-use stagelink_pipeline::SettingsFile;
 
 use self::relay::CredentialRelay;
 use self::stage::RemoteStage;
@@ -87,7 +86,7 @@ struct RemoteEnvironment {
 impl RemoteEnvironment {
     async fn start(options: &DevOptions, name: &str) -> anyhow::Result<Self> {
         let project = project::open(&options.project)?;
-        let file = SettingsFile::load(&project)?;
+        let file = project::settings_file(&project)?;
         // Before anything is looked up: a word that is missing is no matter of the database.
         let stage = RemoteStage::of(options, name, file.as_ref())?;
         let config = SiteConfig::load(&project)?;

@@ -16,6 +16,8 @@ pub(crate) struct Baseline {
     /// The snapshot of the earlier run, and the schema as it is. `None` where there is no snapshot
     /// of this version's format, or a migration was recorded since.
     earlier: Option<(SchemaSnapshot, SchemaSnapshot)>,
+    /// The time at which a person accepted what the earlier snapshot has beside its migrations.
+    accepted_at: Option<String>,
 }
 
 impl Baseline {
@@ -25,14 +27,15 @@ impl Baseline {
             Ok::<_, stagelink::tokio_postgres::Error>(match Kept::read(client).await? {
                 Kept::Snapshot(kept) if kept.is_of(history) => {
                     let now = SchemaSnapshot::read(client).await?;
-                    now.map(|now| (kept.snapshot, now))
+                    now.map(|now| Self {
+                        earlier: Some((kept.snapshot, now)),
+                        accepted_at: kept.accepted_at,
+                    })
                 }
                 _ => None,
             })
         };
-        Self {
-            earlier: read.await.ok().flatten(),
-        }
+        read.await.ok().flatten().unwrap_or_default()
     }
 
     /// Returns whether the schema that the migrations have left is known.
@@ -57,7 +60,7 @@ impl Baseline {
                 Some((kept, before)) => kept.advanced(&before, &after),
                 None => after,
             };
-            keep(client, &history, &snapshot).await?;
+            keep(client, &history, &snapshot, self.accepted_at).await?;
             Ok::<_, ReadError>(true)
         };
         match kept.await {

@@ -37,6 +37,8 @@ pub(super) struct KeptSnapshot {
     history: String,
     /// The time by the server's clock, in the format of RFC 3339.
     pub(super) kept_at: String,
+    /// The time at which a person accepted the schema as it was then, by the clock of their machine.
+    pub(super) accepted_at: Option<String>,
 }
 
 impl Kept {
@@ -59,10 +61,11 @@ impl Kept {
         };
         let (history, kept_at) = (row.try_get(1)?, row.try_get(2)?);
         Ok(match read_objects(row.try_get(0)?) {
-            Ok(snapshot) => Self::Snapshot(KeptSnapshot {
+            Ok((snapshot, accepted_at)) => Self::Snapshot(KeptSnapshot {
                 snapshot,
                 history,
                 kept_at,
+                accepted_at,
             }),
             Err(format) => Self::OtherFormat {
                 kept_at,
@@ -83,15 +86,18 @@ impl KeptSnapshot {
 #[derive(Serialize, Deserialize)]
 struct KeptObjects {
     format: u32,
+    /// A version that knows no such time ignores it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    accepted_at: Option<String>,
     schema: Vec<SchemaObject>,
 }
 
-/// Reads the objects of a snapshot.
+/// Reads the objects of a snapshot, and the time at which a person accepted it.
 ///
 /// # Errors
 ///
 /// The format that the snapshot has instead.
-fn read_objects(json: &str) -> Result<SchemaSnapshot, u32> {
+fn read_objects(json: &str) -> Result<(SchemaSnapshot, Option<String>), u32> {
     #[derive(Deserialize)]
     struct Format {
         format: Option<u32>,
@@ -102,11 +108,12 @@ fn read_objects(json: &str) -> Result<SchemaSnapshot, u32> {
         other => return Err(other.unwrap_or(1)),
     }
     let kept: Result<KeptObjects, _> = serde_json::from_str(json);
-    kept.map(|kept| kept.schema.into_iter().collect())
+    kept.map(|kept| (kept.schema.into_iter().collect(), kept.accepted_at))
         .map_err(|_| 1)
 }
 
-/// Keeps a snapshot in the place of the one that the database has.
+/// Keeps a snapshot in the place of the one that the database has, with the time at which a person accepted what
+/// differed, if one did.
 ///
 /// # Errors
 ///
@@ -115,6 +122,7 @@ pub(super) async fn keep(
     client: &Client,
     history: &History,
     snapshot: &SchemaSnapshot,
+    accepted_at: Option<String>,
 ) -> Result<(), DriverError> {
     let Some((table, exists)) = find(client).await? else {
         return Ok(());
@@ -136,6 +144,7 @@ pub(super) async fn keep(
     );
     let objects = KeptObjects {
         format: FORMAT,
+        accepted_at,
         schema: snapshot.objects().to_vec(),
     };
     let objects = serde_json::to_string(&objects).unwrap_or_default();
@@ -202,9 +211,12 @@ mod tests {
             (r#"{"format":2}"#, Err(1)),
             ("", Err(1)),
         ] {
-            let read = read_objects(json).map(|snapshot| snapshot.objects().len());
+            let read = read_objects(json).map(|(snapshot, _)| snapshot.objects().len());
             assert_eq!(read, expected, "{json}");
         }
+        let json = r#"{"format":2,"accepted_at":"2026-11-28T19:00:00Z","schema":[]}"#;
+        let accepted_at = read_objects(json).unwrap().1;
+        assert_eq!(accepted_at.as_deref(), Some("2026-11-28T19:00:00Z"));
     }
 
     /// A version of before this number reads the field `objects`, and takes what has none for nothing.
@@ -212,6 +224,7 @@ mod tests {
     fn snapshot_of_this_version_has_a_number_and_no_objects() {
         let kept = KeptObjects {
             format: FORMAT,
+            accepted_at: None,
             schema: Vec::new(),
         };
         let json = serde_json::to_string(&kept).unwrap();

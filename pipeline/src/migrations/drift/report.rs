@@ -41,6 +41,9 @@ pub enum Drift {
     Compared {
         /// When the snapshot was kept.
         kept_at: String,
+        /// When a person accepted the schema as it was, if one did: the snapshot has that beside the migrations.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        accepted_at: Option<String>,
         /// The differences, by kind and name.
         differences: Vec<SchemaDifference>,
     },
@@ -88,7 +91,8 @@ pub async fn accept_drift(database: &Database) -> Result<(), Error> {
         let Some(snapshot) = SchemaSnapshot::read(&client).await? else {
             return Ok(Err(schema_changes()));
         };
-        keep(&client, &history, &snapshot).await?;
+        let accepted_at = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+        keep(&client, &history, &snapshot, Some(accepted_at.to_string())).await?;
         Ok::<_, ReadError>(Ok(()))
     };
     answered(accept).await?
@@ -129,6 +133,7 @@ pub(crate) async fn compare(client: &Client) -> Result<Drift, ReadError> {
         {
             return Ok(Drift::Compared {
                 kept_at: kept.kept_at,
+                accepted_at: kept.accepted_at,
                 differences: kept.snapshot.differences(&now),
             });
         }

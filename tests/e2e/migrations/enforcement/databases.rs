@@ -21,6 +21,18 @@ async fn plan_without_enforcement_says_what_a_deployed_stage_does_with_each_file
         .collect();
     let deployed = ["applies", "waits", "held back", "refused"];
     assert_eq!(found, deployed.map(|one| ("applies", 0, Some(one))));
+    let held_back: Vec<_> = plan
+        .pending()
+        .map(|one| one.held_back_on_deployed_stage)
+        .collect();
+    let because = held_back[2].expect("a reason");
+    assert!(
+        because.starts_with(
+            "V3__drop.sql, which comes before it, waits until the code that runs now is gone"
+        ),
+        "{because}"
+    );
+    assert_eq!((held_back[0], held_back[1]), (None, None));
     let refusals: Vec<_> = plan
         .pending()
         .map(|one| one.refusals_on_deployed_stage)

@@ -500,7 +500,7 @@ pub const RULES: &[Rule] = &[
     own(
         SHARED_OBJECT,
         Class::Ask,
-        "roles, and privileges on a database, are shared by all stages and programs that use it",
+        "it changes roles, or privileges on a database, a tablespace or a setting: these are no part of the schema, and other databases and programs of the server share them",
         "do it by hand",
     ),
     lasts(own(
