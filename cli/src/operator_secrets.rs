@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use secrecy::{ExposeSecret as _, SecretString};
 use stagelink_pipeline::{SettingsFile, StageProvider, is_provider_token};
 
 /// Removes the tokens from what a program inherits, and the database URLs that a settings file names.
@@ -18,32 +19,68 @@ pub(crate) fn withhold(command: &mut Command) {
 }
 
 /// Returns the names of the variables that no program of a project gets: of the known ones, and of those in an
-/// environment that hold a token by their name or their value, as those do that `--token-for` names.
+/// environment that hold a token by their name or their value. A value counts that has the form of a token, and one
+/// that is or holds what another of these variables has, or what this process has got from a login or by
+/// `--token-for`: a copy under another name is the same secret.
 pub(crate) fn withheld(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> BTreeSet<OsString> {
-    let of_files = of_files();
-    let urls = of_files.urls.iter().map(String::as_str);
+    let known = known();
+    let urls = known.urls.iter().map(String::as_str);
     let mut names: BTreeSet<OsString> = SECRETS.into_iter().chain(urls).map(Into::into).collect();
-    let tokens = environment.into_iter().filter(|(name, value)| {
-        let value = value.to_string_lossy();
-        is_provider_token(&value) || of_files.is_named_as_token(name)
+    let environment: Vec<_> = environment.into_iter().collect();
+    let tokens = environment.iter().filter(|(name, value)| {
+        is_provider_token(&value.to_string_lossy()) || known.is_named_as_token(name)
     });
-    names.extend(tokens.map(|(name, _)| name));
+    names.extend(tokens.map(|(name, _)| name.clone()));
+    let of_variables = environment.iter().filter(|(name, _)| names.contains(name));
+    let of_variables =
+        of_variables.map(|(_, value)| value.to_string_lossy().trim().to_owned().into());
+    let secrets: Vec<SecretString> = of_variables.chain(known.secrets.iter().cloned()).collect();
+    let copies = environment.iter().filter(|(name, value)| {
+        name != "DATABASE_URL"
+            && secrets
+                .iter()
+                .any(|secret| is_copy(&value.to_string_lossy(), secret))
+    });
+    let copies: Vec<_> = copies.map(|(name, _)| name.clone()).collect();
+    names.extend(copies);
     names
 }
+
+/// Has each variable withheld from now on that holds this secret, which this process has got for itself.
+pub(crate) fn add_secret(secret: &SecretString) {
+    known().secrets.push(secret.clone());
+}
+
+/// Returns whether a value is a secret, or holds it. One that is short, such as the password of a local Postgres,
+/// may be a word by chance.
+fn is_copy(value: &str, secret: &SecretString) -> bool {
+    let secret = secret.expose_secret();
+    match secret.len() {
+        0..SHORTEST => false,
+        SHORTEST..SHORTEST_PART => value.trim() == secret,
+        _ => value.contains(secret),
+    }
+}
+
+/// The fewest bytes of a secret of which a copy is known.
+const SHORTEST: usize = 12;
+
+/// The fewest bytes of a secret that is known within a longer value.
+const SHORTEST_PART: usize = 20;
 
 /// Has the variables that a settings file names as the database URLs of its stages withheld from now on, and
 /// those that are named as tokens of its stages. The commit that a promotion builds has a file of its own, which
 /// cannot take one back.
 pub(crate) fn add_url_variables(file: &SettingsFile) {
-    let mut of_files = of_files();
+    let mut known = known();
     for (stage, settings) in file.stages() {
-        of_files.stages.insert(in_capitals(stage.name()));
+        known.stages.insert(in_capitals(stage.name()));
         if let Some(StageProvider::Url { variable }) = settings.provider()
             && variable != "DATABASE_URL"
         {
-            of_files.urls.insert(variable.clone());
+            known.urls.insert(variable.clone());
         }
     }
 }
@@ -55,15 +92,17 @@ pub(crate) fn add_url_variables_of(project: &Path) {
     }
 }
 
-/// The names in the settings files of this process.
-struct OfFiles {
+/// The names in the settings files of this process, and the secrets that it has got.
+struct Known {
     /// The variables with the database URLs of their stages.
     urls: BTreeSet<String>,
     /// The names of their stages in capitals, as variables have them.
     stages: BTreeSet<String>,
+    /// Tokens of logins, and those that `--token-for` names.
+    secrets: Vec<SecretString>,
 }
 
-impl OfFiles {
+impl Known {
     /// Returns whether a variable is called as a token or a secret of a stage is: `STAGING_HEROKU_API_KEY`,
     /// `PRODUCTION_TOKEN`, `STAGELINK_CREDENTIALS_QA`.
     fn is_named_as_token(&self, name: &OsStr) -> bool {
@@ -89,12 +128,13 @@ impl OfFiles {
     }
 }
 
-fn of_files() -> MutexGuard<'static, OfFiles> {
-    static OF_FILES: Mutex<OfFiles> = Mutex::new(OfFiles {
+fn known() -> MutexGuard<'static, Known> {
+    static KNOWN: Mutex<Known> = Mutex::new(Known {
         urls: BTreeSet::new(),
         stages: BTreeSet::new(),
+        secrets: Vec::new(),
     });
-    OF_FILES.lock().unwrap_or_else(PoisonError::into_inner)
+    KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn in_capitals(stage: &str) -> String {
@@ -166,6 +206,42 @@ mod tests {
                 "{name}={value}"
             );
         }
+    }
+
+    #[test]
+    fn copy_of_a_secret_under_another_name_is_withheld() {
+        let of = |variables: &[(&str, &str)]| {
+            let environment = variables
+                .iter()
+                .map(|(name, value)| (name.into(), value.into()));
+            super::withheld(environment)
+        };
+        let token = "01234567-89ab-cdef-0123-456789abcdef";
+        let held = format!("Bearer {token}");
+        let names = of(&[
+            ("HEROKU_API_KEY", token),
+            ("PGPASSWORD", "postgres"),
+            ("MY_OWN", token),
+            ("MY_HEADER", &held),
+            ("MY_USER", "postgres"),
+            ("DATABASE_URL", &held),
+            ("PATH", "/usr/bin"),
+        ]);
+        for (name, is_withheld) in [
+            ("MY_OWN", true),
+            ("MY_HEADER", true),
+            ("MY_USER", false),
+            ("DATABASE_URL", false),
+            ("PATH", false),
+        ] {
+            assert_eq!(names.contains(OsStr::new(name)), is_withheld, "{name}");
+        }
+        // What a login gave is known by its value alone.
+        let login = "c4n4ry-of-a-login-0123456789";
+        let is_known = || of(&[("NEUTRAL", login)]).contains(OsStr::new("NEUTRAL"));
+        assert!(!is_known());
+        add_secret(&login.into());
+        assert!(is_known());
     }
 
     #[test]

@@ -22,9 +22,23 @@ async fn new_project_is_tested_and_runs_at_once() {
         cargo.current_dir(&project);
         cargo
     };
+    let lock = || fs::read_to_string(project.join("Cargo.lock")).expect("a lock file");
+    let of_new = lock();
+    for (package, is_used) in [
+        ("notes", true),
+        ("stagelink", true),
+        ("squawk-linter", false),
+        ("stagelink-cli", false),
+    ] {
+        let has = of_new.contains(&format!("name = \"{package}\"\n"));
+        assert_eq!(has, is_used, "{package}");
+    }
+    run_command(cargo().args(["tree", "--locked"])).await;
     let mut add = Command::new(stagelink_command().await);
     add.args(["new", "function", "clock"]).current_dir(&project);
     run_command(&mut add).await;
+    let of_function = lock();
+    assert!(of_function.contains("name = \"clock\"\n"), "{of_function}");
     run_command(cargo().args(["fmt", "--all", "--check"])).await;
     run_command(cargo().arg("test")).await;
 
@@ -52,6 +66,8 @@ async fn new_project_is_tested_and_runs_at_once() {
         "{report}"
     );
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+    // The first build and the first `dev` leave a commit of the new project as it is.
+    assert_eq!(lock(), of_function);
 }
 
 #[tokio::test]

@@ -125,6 +125,11 @@ async fn killed_promotion_goes_on_where_it_ended() {
     let shop = two_versions(&["guestbook", "health"]).await;
     killed(&shop).await;
     end_lease(&shop).await;
+    // A deploy says so before its build, which this folder has no packages for.
+    let run = shop
+        .run(&["deploy", "production", "--yes", "--dirty"])
+        .await;
+    run.fails(&["an earlier `stagelink promote` on stage production is not finished"]);
     let report = shop.promote(&[]).await.succeeds().json();
     let previous = [
         &report["functions"][0]["previous"],

@@ -6,6 +6,7 @@ use anyhow::anyhow;
 use stagelink::StageKind;
 use stagelink_pipeline::{
     LambdaDeployPlan, LambdaDeployRequest, LambdaVariables, SettingsFile, StageAfterStop,
+    look_at_lambda_stage,
 };
 
 use super::commit::Commit;
@@ -16,6 +17,7 @@ use crate::migrate::overrides;
 use crate::operator;
 use crate::output::note;
 use crate::planned_change::{Begun, PlannedChange};
+use crate::progress::Step;
 use crate::project;
 use crate::promote::{git_checkout, look, shown};
 use crate::stage_name;
@@ -40,10 +42,8 @@ pub(super) async fn deploy(
         begun.set_stage(StageAfterStop::on_lambda(access.clone(), stage.clone()));
         return lambda::abort(&access, &stage, options.json).await;
     }
-    let request = request(options, project, file.as_ref()).await?;
+    let request = request(options, project, file.as_ref(), begun).await?;
     let stage = request.stage.stage;
-    let (access, of_lambda) = (request.access.clone(), request.stage.clone());
-    begun.set_stage(StageAfterStop::on_lambda(access, of_lambda));
     let plan = look(LambdaDeployPlan::make(&request), |plan| {
         &plan.summary().artifact
     })
@@ -72,6 +72,7 @@ async fn request(
     options: &DeployOptions,
     project: &Path,
     file: Option<&SettingsFile>,
+    begun: &Begun,
 ) -> anyhow::Result<LambdaDeployRequest> {
     let stage = stage_name::parse(&options.stage, file).map_err(of_usage)?;
     let access = lambda::access(&options.local)?;
@@ -87,7 +88,12 @@ async fn request(
         ));
     }
     let functions = lambda::stage(stage, file, &options.local).await?;
+    begun.set_stage(StageAfterStop::on_lambda(access.clone(), functions.clone()));
     if !options.no_build {
+        // Before the build, which takes minutes.
+        let step = Step::begin("look");
+        look_at_lambda_stage(&functions, &access).await?;
+        step.done("the functions and the database");
         build::build_for_lambda(project, arch).await?;
     }
     let checkout = git_checkout(project, file);

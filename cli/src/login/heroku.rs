@@ -8,6 +8,7 @@ use tokio::process::Command;
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
 
+use crate::operator_secrets;
 use crate::output::note;
 
 /// The time for `heroku auth:token`, which starts Node: a second on most machines.
@@ -48,7 +49,9 @@ async fn token_of_command_line() -> Option<SecretString> {
         .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
     is_token.then(|| {
         note("  the token for Heroku is that of the Heroku command line's login");
-        token.into()
+        let token = SecretString::from(token);
+        operator_secrets::add_secret(&token);
+        token
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::Path;
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use crate::operator_secrets;
 use crate::output::note;
 
 /// Returns the token of the user who is logged in at the Netlify command line, or `None` if there
@@ -20,6 +21,7 @@ pub(crate) fn token(api_url: &str) -> Option<SecretString> {
     }
     let folder = dirs::preference_dir()?;
     let token = token_in(&folder.join("netlify").join("config.json"))?;
+    operator_secrets::add_secret(&token);
     note("  the token for Netlify is that of the Netlify command line's login");
     Some(token)
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
+use super::lock_file;
 use crate::args::NewFunctionOptions;
 use crate::functions;
 use crate::output::print;
@@ -40,6 +41,7 @@ pub(super) async fn add(options: &NewFunctionOptions) -> anyhow::Result<()> {
     };
     let reason = match found {
         Ok(found) if found.contains(name) => {
+            lock_file::complete(&project, false).await;
             return print(format_args!(
                 "The function {name} is in {}. It answers at /.netlify/functions/{name}, and at the paths \
                  that netlify.toml redirects there; in a new project that is /api/{name}.\n\

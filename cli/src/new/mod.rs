@@ -1,6 +1,7 @@
 //! `stagelink new`: creates a project that builds, passes its tests and runs.
 
 mod function;
+mod lock_file;
 mod name;
 mod sdk;
 mod template;
@@ -33,6 +34,7 @@ pub async fn run(options: &NewOptions) -> anyhow::Result<()> {
         .as_deref()
         .map_or_else(SdkSource::of_this_command, SdkSource::parse)?;
     create(&folder, &name, &sdk, options.vcs)?;
+    lock_file::complete(&folder, true).await;
     let mut text = format!(
         "The project {name} is in {}. In it, run:\n\n  \
          scripts/dev    # the site with its stages, on this machine\n  \

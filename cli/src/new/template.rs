@@ -31,8 +31,7 @@ pub(super) fn write(folder: &Path, name: &ProjectName, sdk: &SdkSource) -> anyho
         }
     }
     if let SdkSource::Checkout(checkout) = sdk {
-        // The versions that the SDK was tested with. Cargo removes the ones that the project does
-        // not use when it first runs.
+        // The versions that the SDK was tested with. Cargo completes the file afterwards.
         let lock = checkout.join("Cargo.lock");
         let lock = fs::read(&lock).with_context(|| format!("could not read {}", lock.display()))?;
         write_file(folder, "Cargo.lock", &lock)?;

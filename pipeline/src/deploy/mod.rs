@@ -14,7 +14,9 @@ mod stale_credentials;
 
 pub use self::abort::abort;
 pub use self::event::DeployProgress;
-pub use self::lambda::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables};
+pub use self::lambda::{
+    LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables, look_at_lambda_stage,
+};
 pub use self::plan::{DeployPlan, DeployTarget};
 pub use self::report::{DeployReport, DeploySummary};
 pub use self::request::DeployRequest;

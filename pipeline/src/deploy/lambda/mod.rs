@@ -6,4 +6,4 @@ mod environment_file;
 mod plan;
 
 pub use self::environment_file::LambdaVariables;
-pub use self::plan::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings};
+pub use self::plan::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, look_at_lambda_stage};

@@ -102,6 +102,18 @@ impl LambdaDeployRequest {
     }
 }
 
+/// Looks at a stage on Lambda before its functions are built, which takes minutes. It changes nothing.
+///
+/// # Errors
+///
+/// [`ErrorKind::Promotion`] where another command on the stage is not finished; the errors of AWS and the
+/// database.
+pub async fn look_at_lambda_stage(stage: &LambdaStage, access: &AwsAccess) -> Result<(), Error> {
+    ensure_none_is_interrupted(&stage.database, COMMAND).await?;
+    let lambda = Lambda::connect(access).await?;
+    look(&lambda, stage).await.map(drop)
+}
+
 impl LambdaDeployPlan {
     /// Reads the archives, looks up what the stage runs, and makes the plan.
     ///
