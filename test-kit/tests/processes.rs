@@ -146,6 +146,11 @@ async fn child() {
         .await;
     println!("\ndatabase {}", row.unwrap().get::<_, &str>(0));
     match &*what {
+        "sets" => {
+            let set = "ALTER ROLE CURRENT_USER SET search_path = nowhere; \
+                       ALTER ROLE CURRENT_USER PASSWORD 'of the test'";
+            client.batch_execute(set).await.unwrap();
+        }
         "waits" => std::future::pending().await,
         "panics" => panic!("as a test that fails"),
         _ => {}
@@ -314,5 +319,131 @@ async fn migration_that_fails_is_named_with_its_line_and_leaves_nothing() {
     // The repaired file is another digest, and works.
     std::fs::write(folder.path().join("V1__a.sql"), "CREATE TABLE a (b int)").unwrap();
     TestStage::start(options()).await.unwrap().finish().await;
+    server.server.stop().await.unwrap();
+}
+
+/// The class of the advisory locks of places.
+const SLOT: i32 = 0x5374_6704;
+
+#[tokio::test]
+async fn tests_with_two_stages_each_share_the_last_places() {
+    let server = OwnServer::start().await;
+    assert!(server.child("").wait().unwrap().success());
+    // Of the 32 places, all but two are taken.
+    let registry = server.registry().await;
+    let take = format!("SELECT pg_advisory_lock({SLOT}, n) FROM generate_series(3, 32) AS n");
+    registry.batch_execute(&take).await.unwrap();
+
+    let both_have_one = std::sync::Arc::new(std::sync::Barrier::new(2));
+    let (done, ends) = std::sync::mpsc::channel();
+    for _ in 0..2 {
+        let (done, both_have_one) = (done.clone(), both_have_one.clone());
+        let source: stagelink_local_postgres::ServerSource = server.url.parse().unwrap();
+        std::thread::spawn(move || {
+            let options = || {
+                TestOptions::new()
+                    .migrations("tests/migrations")
+                    .postgres(source.clone())
+            };
+            let flavor = stagelink_test::Flavor::CurrentThread;
+            stagelink_test::run(options(), flavor, async |first| {
+                both_have_one.wait();
+                let second = TestStage::start(options()).await.unwrap();
+                let mut names = Vec::new();
+                for stage in [&first, &second] {
+                    let client = stage.database().client().await.unwrap();
+                    let name = "SELECT current_database()::text";
+                    let row = client.query_one(name, &[]).await.unwrap();
+                    names.push(row.get::<_, String>(0));
+                }
+                assert_ne!(names[0], names[1], "each stage has a database of its own");
+                second.finish().await;
+            });
+            done.send(()).unwrap();
+        });
+    }
+    for _ in 0..2 {
+        let limit = Duration::from_secs(120);
+        ends.recv_timeout(limit)
+            .expect("the tests do not wait for each other");
+    }
+    // The places are free again.
+    let free = format!("SELECT pg_try_advisory_lock({SLOT}, n) FROM generate_series(1, 2) AS n");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut missing = 2;
+    while missing > 0 {
+        assert!(Instant::now() < deadline, "{missing} places are not free");
+        let rows = registry.query(&free, &[]).await.unwrap();
+        missing -= rows
+            .iter()
+            .filter(|row| row.get::<_, bool>(0))
+            .count()
+            .min(missing);
+    }
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_test_sets_on_its_role_is_undone_and_what_migrations_set_stays() {
+    let server = OwnServer::start().await;
+    let folder = migrations("ALTER ROLE CURRENT_USER SET application_name = 'of the migrations';");
+    for what in ["sets", ""] {
+        let mut child = server.child_with(what, folder.path());
+        assert!(child.wait().unwrap().success(), "{what}");
+    }
+    // So is it between two tests of a process.
+    for what in ["sets", ""] {
+        let options = TestOptions::new()
+            .migrations(folder.path())
+            .postgres(server.url.parse().unwrap());
+        let stage = TestStage::start(options).await.unwrap();
+        let client = stage.database().client().await.unwrap();
+        let row = client.query_one("SELECT count(*) FROM notes", &[]).await;
+        assert_eq!(row.unwrap().get::<_, i64>(0), 0);
+        let kept = "SELECT setconfig FROM pg_db_role_setting WHERE setdatabase = 0";
+        let kept = server.admin.query_one(kept, &[]).await.unwrap();
+        let kept: Vec<String> = kept.get(0);
+        assert_eq!(kept, ["application_name=of the migrations"]);
+        if what == "sets" {
+            let set = "ALTER ROLE CURRENT_USER RESET ALL; \
+                       ALTER ROLE CURRENT_USER SET search_path = nowhere; \
+                       ALTER ROLE CURRENT_USER PASSWORD 'of the test'";
+            client.batch_execute(set).await.unwrap();
+        }
+        drop(client);
+        stage.finish().await;
+    }
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn databases_that_a_test_has_dropped_are_made_again() {
+    let server = OwnServer::start().await;
+    assert!(server.child("").wait().unwrap().success());
+    let registry = server.registry().await;
+    let ready = "SELECT name FROM clone WHERE state = 'ready'";
+    let ready = registry.query(ready, &[]).await.unwrap();
+    let ready: Vec<String> = ready.iter().map(|row| row.get(0)).collect();
+    assert!(!ready.is_empty(), "none was made ahead");
+    let drop_all = async |names: &[String]| {
+        for name in names {
+            let drop = format!("DROP DATABASE {name} WITH (FORCE)");
+            server.admin.batch_execute(&drop).await.unwrap();
+        }
+    };
+    drop_all(&ready).await;
+    assert!(server.child("").wait().unwrap().success());
+    let gone = "SELECT name FROM clone WHERE name = ANY ($1)";
+    assert!(registry.query(gone, &[&ready]).await.unwrap().is_empty());
+
+    // The template itself belongs to the role, too.
+    let template =
+        "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
+    let template = server.admin.query_one(template, &[]).await.unwrap();
+    let template: String = template.get(0);
+    let open = format!("ALTER DATABASE {template} WITH IS_TEMPLATE false");
+    server.admin.batch_execute(&open).await.unwrap();
+    drop_all(&[template]).await;
+    assert!(server.child("").wait().unwrap().success());
     server.server.stop().await.unwrap();
 }

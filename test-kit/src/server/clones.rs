@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
 
 use super::registry::{Lock, Registry, failed};
-use super::template::Template;
+use super::template::{Template, restore_role};
 use crate::error::Error;
 
 /// The clones of a template, from the view of one process.
@@ -44,9 +44,8 @@ impl Clones {
         let deadline = Instant::now() + CLAIM_LIMIT;
         let class = Lock::Clone as i32;
         loop {
-            let params: [&(dyn stagelink_local_postgres::tokio_postgres::types::ToSql + Sync); 2] =
-                [&self.template.name, &class];
-            let claimed = self.registry.query(CLAIM, &params).await?;
+            let template = &self.template.name;
+            let claimed = self.registry.query(CLAIM, &[template, &class]).await?;
             let ready = claimed.first().map_or(0, |row| row.get::<_, i64>(1) - 1);
             if ready < AHEAD && !self.is_making.swap(true, Ordering::AcqRel) {
                 let clones = Arc::clone(self);
@@ -59,6 +58,9 @@ impl Clones {
                 });
             }
             if let Some(row) = claimed.first() {
+                if row.get(2) {
+                    restore_role(&self.registry, template).await?;
+                }
                 return Ok(row.get(0));
             }
             if Instant::now() > deadline {
@@ -198,18 +200,32 @@ impl Clones {
 
 fn drop_rows<T>(_: T) {}
 
-/// Claims a clone, and returns the number of those that were ready.
+/// Claims a clone, and returns the number of those that were ready, and whether a test has changed the role.
+/// Forgets those that are gone: a test may drop any, since its role owns all.
 const CLAIM: &str = "
     WITH found AS (
-        SELECT name FROM public.clone WHERE template = $1 AND state = 'ready'
+        SELECT name FROM public.clone WHERE template = $1::text AND state = 'ready'
+        AND EXISTS (SELECT FROM pg_database WHERE datname = clone.name)
         ORDER BY made_at LIMIT 1 FOR UPDATE SKIP LOCKED
+    ), gone AS (
+        DELETE FROM public.clone WHERE name IN (
+            SELECT name FROM public.clone WHERE template = $1::text AND state = 'ready'
+            AND NOT EXISTS (SELECT FROM pg_database WHERE datname = clone.name)
+            FOR UPDATE SKIP LOCKED
+        )
     )
     UPDATE public.clone SET state = 'used' FROM found WHERE clone.name = found.name
     RETURNING clone.name,
-        (SELECT count(*) FROM public.clone WHERE template = $1 AND state = 'ready'),
+        (SELECT count(*) FROM public.clone WHERE template = $1::text AND state = 'ready'
+         AND EXISTS (SELECT FROM pg_database WHERE datname = clone.name)),
+        (SELECT rolpassword IS DISTINCT FROM verifier OR settings IS DISTINCT FROM (
+            SELECT setconfig FROM pg_db_role_setting WHERE setrole = role.oid AND setdatabase = 0
+         ) FROM pg_authid AS role, public.template WHERE rolname = $1::text AND template.name = $1::text),
         pg_advisory_lock($2::int, hashtext(clone.name))";
 
-const READY: &str = "SELECT count(*) FROM public.clone WHERE template = $1 AND state = 'ready'";
+const READY: &str = "
+    SELECT count(*) FROM public.clone WHERE template = $1 AND state = 'ready'
+    AND EXISTS (SELECT FROM pg_database WHERE datname = clone.name)";
 
 const PLACE: &str = "
     SELECT number FROM generate_series(1, $1::int) AS number

@@ -5,21 +5,22 @@ mod registry;
 mod slots;
 mod sweep;
 mod template;
+mod thread;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use stagelink_local_postgres::{ServerOptions, ServerSource};
-use tokio::runtime::{Builder, Handle};
+use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 
 use self::clones::Clones;
 use self::registry::Registry;
-use self::slots::Slot;
+use self::slots::{Slot, Slots};
 use self::template::Template;
+use self::thread::on_thread;
 use crate::error::Error;
 use crate::migrations::Migrations;
 use crate::relay::Relay;
@@ -30,6 +31,7 @@ type MadeOnce<T> = Arc<OnceCell<Arc<T>>>;
 /// The server of the tests of this process that want one source.
 pub(crate) struct TestServer {
     registry: Arc<Registry>,
+    slots: Arc<Slots>,
     templates: Mutex<HashMap<String, MadeOnce<Clones>>>,
     /// The tests of this process that have a database.
     tests: AtomicUsize,
@@ -40,7 +42,7 @@ pub(crate) struct TestDatabase {
     name: String,
     relay: Relay,
     clones: Arc<Clones>,
-    _slot: Slot,
+    _slot: Arc<Slot>,
 }
 
 impl TestServer {
@@ -71,8 +73,10 @@ impl TestServer {
             .on_progress(|message| eprintln!("stagelink-test: {message}"));
         let registry = Registry::open(options, is_given).await?;
         registry.sweep().await;
+        let registry = Arc::new(registry);
         Ok(Arc::new(Self {
-            registry: Arc::new(registry),
+            slots: Arc::new(Slots::new(Arc::clone(&registry))),
+            registry,
             templates: Mutex::default(),
             tests: AtomicUsize::new(0),
         }))
@@ -88,9 +92,10 @@ impl TestServer {
         migrations: Migrations,
     ) -> Result<TestDatabase, Error> {
         let server = Arc::clone(self);
+        let test = Handle::try_current().ok().map(|runtime| runtime.id());
         on_thread(async move {
             let clones = server.clones(migrations).await?;
-            let slot = Slot::take(&server.registry).await?;
+            let slot = server.slots.take(test).await?;
             let name = clones.claim().await?;
             let address = server.registry.address();
             let relay = Relay::open(address.0, address.1).await.map_err(|error| {
@@ -190,22 +195,4 @@ impl fmt::Debug for TestServer {
             .field("registry", &self.registry)
             .finish_non_exhaustive()
     }
-}
-
-/// Runs a future on the thread of this crate: its connections outlive the runtime of a test.
-async fn on_thread<T: Send + 'static>(
-    future: impl Future<Output = Result<T, Error>> + Send + 'static,
-) -> Result<T, Error> {
-    static THREAD: LazyLock<Handle> = LazyLock::new(|| {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.expect("the system lets a process have another thread");
-        let handle = runtime.handle().clone();
-        std::thread::spawn(move || runtime.block_on(std::future::pending::<()>()));
-        handle
-    });
-
-    THREAD
-        .spawn(future)
-        .await
-        .unwrap_or_else(|error| Err(Error::with_source("the work was not done", error)))
 }

@@ -27,7 +27,7 @@ pub(super) struct Registry {
 /// The classes of advisory locks: the first of their two numbers.
 #[derive(Clone, Copy)]
 pub(super) enum Lock {
-    /// The set-up of the registry.
+    /// The set-up of the registry, and the restoration of a template's role.
     SetUp = 0x5374_6700,
     /// A template: shared by the processes that use it, exclusive while it is made or dropped.
     Template = 0x5374_6701,
@@ -201,7 +201,10 @@ const DATABASE: &str = "stagelink_test_1";
 const FACTS: &str = "
     SELECT current_setting('server_version_num')::int,
            current_setting('fsync')::bool,
-           to_regclass('public.clone') IS NOT NULL,
+           EXISTS (
+               SELECT FROM pg_attribute
+               WHERE attrelid = to_regclass('public.template') AND attname = 'verifier'
+           ) AND to_regclass('public.clone') IS NOT NULL,
            current_setting('max_connections')::int";
 
 /// A clone is `making`, then `ready`, then `used`.
@@ -217,6 +220,13 @@ const TABLES: &str = "
         state text NOT NULL,
         made_at timestamptz NOT NULL DEFAULT now()
     );
+    -- Columns that came later than the first registries of this form: what the server keeps of the
+    -- password, and what the migrations have set for the role.
+    ALTER TABLE public.template ADD COLUMN IF NOT EXISTS verifier text,
+        ADD COLUMN IF NOT EXISTS settings text[];
+    UPDATE public.template SET verifier = rolpassword, settings = (
+        SELECT setconfig FROM pg_db_role_setting WHERE setrole = role.oid AND setdatabase = 0
+    ) FROM pg_authid AS role WHERE role.rolname = name AND verifier IS NULL;
     REVOKE CONNECT ON DATABASE stagelink_test_1 FROM public";
 
 /// The number of tests at a time on a server of this crate, which takes 200 connections.

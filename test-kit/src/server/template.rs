@@ -63,6 +63,31 @@ impl Template {
     }
 }
 
+/// Undoes what a test has set for the role of a template: its settings, and its password. All databases of the
+/// template have the role, so the next test would start with that. What the migrations have set stays.
+pub(super) async fn restore_role(registry: &Registry, name: &str) -> Result<(), Error> {
+    // Two processes that alter a role at a time would fail.
+    let lock = Lock::SetUp as i32;
+    let restore = format!(
+        "DO $restore$
+        DECLARE
+            kept public.template;
+            role_id oid;
+        BEGIN
+            PERFORM pg_advisory_xact_lock({lock}, hashtext('{name}'));
+            SELECT * INTO STRICT kept FROM public.template WHERE template.name = '{name}';
+            SELECT oid INTO STRICT role_id FROM pg_roles WHERE rolname = '{name}';
+            EXECUTE format('ALTER ROLE %I PASSWORD %L', kept.name, kept.verifier);
+            DELETE FROM pg_db_role_setting WHERE setrole = role_id AND setdatabase = 0;
+            IF kept.settings IS NOT NULL THEN
+                INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
+                VALUES (0, role_id, kept.settings);
+            END IF;
+        END $restore$"
+    );
+    registry.execute(&restore).await
+}
+
 async fn make(registry: &Registry, name: &str, migrations: &Migrations) -> Result<(), Error> {
     // What a process that was killed has left.
     drop(registry, name).await?;
@@ -118,5 +143,15 @@ const SHARE: &str = "SELECT pg_try_advisory_lock_shared($1::int, hashtext($2))";
 const UNSHARE: &str = "SELECT pg_advisory_unlock_shared($1::int, hashtext($2))";
 const TRY: &str = "SELECT pg_try_advisory_lock($1::int, hashtext($2))";
 const UNLOCK: &str = "SELECT pg_advisory_unlock($1::int, hashtext($2))";
-const USE: &str = "UPDATE public.template SET used_at = now() WHERE name = $1 RETURNING password";
-const KEEP: &str = "INSERT INTO public.template (name, password) VALUES ($1, $2)";
+/// A test may have dropped the template, which its role owns.
+const USE: &str = "
+    UPDATE public.template SET used_at = now()
+    WHERE name = $1::text AND EXISTS (SELECT FROM pg_database WHERE datname = $1::text)
+    RETURNING password";
+const KEEP: &str = "
+    INSERT INTO public.template (name, password, verifier, settings)
+    SELECT $1::text, $2::text, rolpassword, (
+        SELECT setconfig FROM pg_db_role_setting WHERE setrole = role.oid AND setdatabase = 0
+    ) FROM pg_authid AS role WHERE rolname = $1::text
+    ON CONFLICT (name) DO UPDATE SET password = excluded.password,
+        verifier = excluded.verifier, settings = excluded.settings, used_at = now()";
