@@ -2,7 +2,7 @@
 
 use squawk_syntax::{SyntaxKind, SyntaxNode};
 
-use super::is_pattern;
+use super::operators::is_pattern;
 use super::value::{Kind, Value};
 use crate::migrations::class::syntax::child;
 
