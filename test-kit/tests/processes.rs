@@ -419,7 +419,10 @@ async fn what_a_test_sets_on_its_role_is_undone_and_what_migrations_set_stays() 
 #[tokio::test]
 async fn databases_that_a_test_has_dropped_are_made_again() {
     let server = OwnServer::start().await;
-    assert!(server.child("").wait().unwrap().success());
+    let options = TestOptions::new()
+        .migrations("tests/migrations")
+        .postgres(server.url.parse().unwrap());
+    TestStage::prepare(options, 2).await.unwrap();
     let registry = server.registry().await;
     let ready = "SELECT name FROM clone WHERE state = 'ready'";
     let ready = registry.query(ready, &[]).await.unwrap();
@@ -436,14 +439,24 @@ async fn databases_that_a_test_has_dropped_are_made_again() {
     let gone = "SELECT name FROM clone WHERE name = ANY ($1)";
     assert!(registry.query(gone, &[&ready]).await.unwrap().is_empty());
 
-    // The template itself belongs to the role, too.
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn template_that_a_test_has_dropped_is_made_again() {
+    let server = OwnServer::start().await;
+    assert!(server.child("").wait().unwrap().success());
+    // It belongs to the role, as its clones do.
     let template =
         "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
     let template = server.admin.query_one(template, &[]).await.unwrap();
-    let template: String = template.get(0);
-    let open = format!("ALTER DATABASE {template} WITH IS_TEMPLATE false");
-    server.admin.batch_execute(&open).await.unwrap();
-    drop_all(&[template]).await;
+    let template: &str = template.get(0);
+    for statement in [
+        format!("ALTER DATABASE {template} WITH IS_TEMPLATE false"),
+        format!("DROP DATABASE {template} WITH (FORCE)"),
+    ] {
+        server.admin.batch_execute(&statement).await.unwrap();
+    }
     assert!(server.child("").wait().unwrap().success());
     server.server.stop().await.unwrap();
 }
