@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use sha2::{Digest as _, Sha256};
@@ -31,8 +31,13 @@ impl Guard {
     }
 
     /// Returns the reason to refuse a request of any kind.
-    fn refusal_of_any(&self, method: &Method, headers: &HeaderMap) -> Option<&'static str> {
-        if !is_for_this_machine(headers) {
+    fn refusal_of_any(
+        &self,
+        method: &Method,
+        target: &Uri,
+        headers: &HeaderMap,
+    ) -> Option<&'static str> {
+        if !is_for_this_machine(headers) || !is_for_own_host(target, headers) {
             return Some("this page is only served at 127.0.0.1 and localhost");
         }
         let text = |name: &str| headers.get(name).map(HeaderValue::as_bytes);
@@ -57,7 +62,7 @@ impl Guard {
 
 /// Checks a request for a file of the page, and adds the headers of each response.
 pub(super) async fn check(State(guard): State<Guard>, request: Request, next: Next) -> Response {
-    let refusal = guard.refusal_of_any(request.method(), request.headers());
+    let refusal = guard.refusal_of_any(request.method(), request.uri(), request.headers());
     let mut response = match refusal {
         Some(reason) => (StatusCode::FORBIDDEN, reason).into_response(),
         None => next.run(request).await,
@@ -88,9 +93,23 @@ fn is_for_this_machine(headers: &HeaderMap) -> bool {
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
     };
-    let host = host.to_str().ok();
-    let name = host.map(|host| host.rsplit_once(':').map_or(host, |(name, _)| name));
-    matches!(name, Some("127.0.0.1" | "localhost"))
+    let Ok(host) = host.to_str() else {
+        return false;
+    };
+    let (name, port) = match host.split_once(':') {
+        Some((name, port)) => (name, Some(port)),
+        None => (host, None),
+    };
+    let is_port =
+        |port: &str| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    matches!(name, "127.0.0.1" | "localhost") && port.is_none_or(is_port)
+}
+
+/// Returns whether a target that names a host, as one for a proxy does, names that of `Host`.
+fn is_for_own_host(target: &Uri, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::as_bytes);
+    let named = target.authority();
+    named.is_none_or(|named| Some(named.as_str().as_bytes()) == host)
 }
 
 /// Returns whether the request has no `Origin`, or that of the board.
@@ -153,6 +172,14 @@ mod tests {
             (&[], false),
             (&[("host", "evil.example:8887")], false),
             (&[("host", "localhost.evil.example")], false),
+            (&[("host", "127.0.0.1:8887.evil")], false),
+            (&[("host", "127.0.0.1:8887:8887")], false),
+            (&[("host", "localhost:evil.example")], false),
+            (&[("host", "localhost:")], false),
+            (&[("host", "localhost:+80")], false),
+            (&[("host", "localhost:99999")], false),
+            (&[("host", "user@localhost:8887")], false),
+            (&[("host", "localhost")], true),
             (&[own, ("origin", "http://evil.example")], false),
             (&[own, ("origin", "http://127.0.0.1:8888")], false),
             (&[own, ("origin", "https://127.0.0.1:8887")], false),
@@ -164,15 +191,24 @@ mod tests {
                 false,
             ),
         ] {
-            let refusal = guard.refusal_of_any(&Method::GET, &headers(list));
+            let refusal =
+                guard.refusal_of_any(&Method::GET, &Uri::from_static("/"), &headers(list));
             assert_eq!(refusal.is_none(), is_allowed, "{list:?}");
         }
         let form = [own, (site, "cross-site"), ("sec-fetch-mode", "navigate")];
-        assert!(
-            guard
-                .refusal_of_any(&Method::POST, &headers(&form))
-                .is_some()
-        );
+        let target = Uri::from_static("/");
+        let refusal = guard.refusal_of_any(&Method::POST, &target, &headers(&form));
+        assert!(refusal.is_some());
+        for (target, is_allowed) in [
+            ("http://127.0.0.1:8887/", true),
+            ("http://evil.example/", false),
+            ("http://localhost:8887/", false),
+            ("http://127.0.0.1:8888/", false),
+        ] {
+            let target = Uri::from_static(target);
+            let refusal = guard.refusal_of_any(&Method::GET, &target, &headers(&[own]));
+            assert_eq!(refusal.is_none(), is_allowed, "{target}");
+        }
     }
 
     #[test]
