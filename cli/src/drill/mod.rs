@@ -148,6 +148,7 @@ async fn run_cases(
     progress: &mut Progress,
 ) -> anyhow::Result<()> {
     progress.stage = stage_of(site, options.stage.name())?;
+    ensure_no_fault(site, &progress.stage).await?;
     let url = site.urls.get(&progress.stage);
     let requests = Requests {
         settings,
@@ -215,6 +216,29 @@ fn stage_of(site: &RunningStages, named: Option<&str>) -> anyhow::Result<String>
     };
     ensure_stage(site, stage)?;
     Ok(stage.to_owned())
+}
+
+/// Makes sure that the stage has no fault of another's, which the drill would count as its own and end.
+async fn ensure_no_fault(site: &RunningStages, stage: &str) -> anyhow::Result<()> {
+    let mut faults = site.faults.active().await?;
+    faults.retain(|fault| is_of(fault, stage));
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let faults: Vec<_> = faults
+        .iter()
+        .map(|active| active.fault.to_string())
+        .collect();
+    Err(of_usage(anyhow!(
+        "could not begin the drill: stage {stage} has a fault already: {}: wait for its end, or run \
+         `stagelink fault clear --stage {stage}`",
+        faults.join(", ")
+    )))
+}
+
+/// Returns whether a fault is one of this stage: other stages may have faults of their own.
+fn is_of(fault: &ActiveFault, stage: &str) -> bool {
+    fault.stage.as_deref().is_none_or(|of| of == stage)
 }
 
 /// Makes sure that the requests succeed without a fault. Afterwards the functions are warm.
@@ -321,9 +345,7 @@ impl DrillRun<'_> {
         }
         tokio::time::sleep_until(ends).await;
         let limit = Instant::now() + Duration::from_secs(10);
-        // Other stages may have faults of their own.
-        let is_ours =
-            |fault: &ActiveFault| fault.stage.as_deref().is_none_or(|of| of == self.stage);
+        let is_ours = |fault: &ActiveFault| is_of(fault, self.stage);
         while self.site.faults.active().await?.iter().any(is_ours) {
             if Instant::now() > limit {
                 bail!("the fault did not end by itself");
