@@ -7,10 +7,10 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use tempfile::TempDir;
 use zip::ZipArchive;
 
 use super::deploys::UploadedDeploy;
+use super::run_folder::RunFolder;
 use super::upload_store::UploadedFunction;
 use crate::lambda::{Function, FunctionConfig, LogSink};
 use crate::netlify::{Deploy, SiteConfig};
@@ -18,8 +18,8 @@ use crate::{Error, ErrorKind};
 
 /// A folder for the files of deploys and the programs of their functions.
 pub(super) struct DeployFolder {
-    /// Created for the first deploy: most sites have none, and a process that is killed leaves it.
-    folder: OnceLock<TempDir>,
+    /// Created for the first deploy: most sites have none.
+    folder: OnceLock<RunFolder>,
     log: LogSink,
 }
 
@@ -40,7 +40,7 @@ impl DeployFolder {
         if let Some(folder) = self.folder.get() {
             return Ok(folder.path());
         }
-        let folder = tempfile::tempdir()
+        let folder = RunFolder::create(&std::env::temp_dir())
             .map_err(|cause| system_error("create a folder for the deploys", cause))?;
         Ok(self.folder.get_or_init(|| folder).path())
     }

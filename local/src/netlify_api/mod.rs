@@ -62,6 +62,7 @@ mod protection;
 mod publishing;
 mod publishing_routes;
 mod rate_limit;
+mod run_folder;
 mod site;
 mod site_routes;
 #[cfg(test)]
