@@ -3,10 +3,13 @@
 
 use std::pin::pin;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use stagelink_pipeline::{LeaseEnd, OrderlyStop};
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::failure::{Failure, print_failure};
@@ -46,10 +49,12 @@ impl Stoppable {
         command: impl AsyncFnOnce(&Begun) -> anyhow::Result<()>,
     ) -> anyhow::Result<ExitCode> {
         let mut signals = ShutdownSignals::listen()?;
+        let backstop = Backstop::start(self.name)?;
         let (begun, stop) = (Begun::default(), OrderlyStop::default());
         let ended = self
-            .until_stopped(&stop, &begun, command, &mut signals)
+            .until_stopped(&stop, &begun, command, &mut signals, &backstop)
             .await;
+        drop(backstop);
         match ended {
             Ok(result) => {
                 // The leases of a command that has failed are given back meanwhile.
@@ -80,12 +85,14 @@ impl Stoppable {
         begun: &Begun,
         command: impl AsyncFnOnce(&Begun) -> anyhow::Result<()>,
         signals: &mut ShutdownSignals,
+        backstop: &Backstop,
     ) -> Result<anyhow::Result<()>, Signal> {
         let mut command = pin!(stop.watch(command(begun)));
         let signal = tokio::select! {
             result = &mut command => return Ok(result),
             signal = signals.next() => signal,
         };
+        backstop.is_noticed.store(true, Ordering::Relaxed);
         stop.request();
         // A change that is under way comes to its end, unless that takes long.
         tokio::select! {
@@ -135,6 +142,39 @@ impl Stoppable {
     }
 }
 
+/// Ends the process where a command does not notice its signal, since a call of the system does not return: the
+/// read of a pipe that no one writes to, or of a disk that gives no answer.
+struct Backstop {
+    is_noticed: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+impl Backstop {
+    fn start(name: &'static str) -> anyhow::Result<Self> {
+        let mut signals = ShutdownSignals::listen()?;
+        let is_noticed = Arc::new(AtomicBool::new(false));
+        let noticed = Arc::clone(&is_noticed);
+        // Another thread of the runtime has it, where the command blocks its own.
+        let task = tokio::spawn(async move {
+            let signal = signals.next().await;
+            sleep(UNNOTICED).await;
+            if !noticed.load(Ordering::Relaxed) {
+                note(format_args!(
+                    "the {name} was ended by {signal} while it waited for the system"
+                ));
+                std::process::exit(shutdown_signals::exit_code(signal).into());
+            }
+        });
+        Ok(Self { is_noticed, task })
+    }
+}
+
+impl Drop for Backstop {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 /// Waits for the ends of the leases that the command has taken, as far as they come in time.
 async fn lease_ends(stop: &OrderlyStop) -> Vec<LeaseEnd> {
     timeout(GIVE_BACK, stop.lease_ends())
@@ -145,8 +185,69 @@ async fn lease_ends(stop: &OrderlyStop) -> Vec<LeaseEnd> {
 /// The time for which a change that is under way is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// The time in which a command that is not blocked has noticed a signal.
+const UNNOTICED: Duration = Duration::from_secs(5);
+
 /// The time in which a database takes a lease back.
 const GIVE_BACK: Duration = Duration::from_secs(10);
 
 /// The time for the look at the stage.
 const LOOK: Duration = Duration::from_secs(15);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader};
+    use std::process::{Command, Stdio};
+
+    use nix::sys::signal::kill;
+    use nix::unistd::Pid;
+
+    use super::*;
+
+    /// The work of a process of the test below; nothing in a run of all tests.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn blocked_process() {
+        let Ok(pipe) = std::env::var(PIPE) else {
+            return;
+        };
+        let command = Stoppable::new("deploy", false);
+        let ended = command.run(async |_| {
+            println!("\nbegun");
+            // No one writes to it.
+            std::fs::read(pipe)?;
+            Ok(())
+        });
+        ended.await.unwrap();
+    }
+
+    #[test]
+    fn signal_ends_a_command_that_a_read_blocks() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        let made = Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let mut blocked = Command::new(std::env::current_exe().unwrap())
+            .args([
+                "stoppable::tests::blocked_process",
+                "--exact",
+                "--nocapture",
+            ])
+            .env(PIPE, &pipe)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(blocked.stdout.take().unwrap()).lines();
+        let mut lines = lines.map_while(Result::ok);
+        assert!(lines.any(|line| line == "begun"), "the command begins");
+        let process = Pid::from_raw(blocked.id().try_into().unwrap());
+        kill(process, Signal::SIGTERM).unwrap();
+        let output = blocked.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(143));
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("the deploy was ended by SIGTERM"), "{said}");
+    }
+
+    /// Says to a process of this program which pipe it reads.
+    const PIPE: &str = "BLOCKED_BY_PIPE";
+}

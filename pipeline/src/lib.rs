@@ -21,6 +21,7 @@ mod no_stage;
 mod promotion;
 mod psql;
 mod refusal;
+mod regular_file;
 mod remote_access;
 mod settings_file;
 mod status;

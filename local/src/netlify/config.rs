@@ -347,7 +347,14 @@ fn is_function_with_query(to: &str) -> bool {
 /// Reads a file as text, or returns `None` if there is none. Bytes that are not UTF-8 are replaced,
 /// as on Netlify.
 fn read(file: &Path) -> Result<Option<String>, Error> {
-    match std::fs::read(file) {
+    // The read of a named pipe may never end. That of a folder fails by itself.
+    let content = match std::fs::metadata(file) {
+        Ok(found) if !found.is_file() && !found.is_dir() => {
+            Err(io::Error::other("it is no regular file"))
+        }
+        _ => std::fs::read(file),
+    };
+    match content {
         Ok(content) => Ok(Some(String::from_utf8_lossy(&content).into_owned())),
         Err(cause) if is_missing(&cause) => Ok(None),
         Err(cause) => {

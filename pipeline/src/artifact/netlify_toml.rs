@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 use toml::{Table, Value};
 
 use crate::error::{Error, ErrorKind};
+use crate::regular_file;
 
 /// A netlify.toml that is read for a deploy.
 #[derive(Debug)]
@@ -197,7 +198,7 @@ fn matches(pattern: &str, name: &str) -> bool {
 /// [`NetlifyToml::parse`].
 pub(super) fn read(project: &Path) -> Result<(NetlifyToml, Vec<u8>), Error> {
     let path = project.join(FILE);
-    let text = std::fs::read_to_string(&path).map_err(|error| {
+    let text = regular_file::read_to_string(&path).map_err(|error| {
         let message = format!(
             "could not read {}, which says what a deploy publishes",
             path.display()

@@ -6,6 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, ErrorKind};
+use crate::regular_file;
 
 /// Returns the files in `dist/functions` by name.
 pub(super) fn programs(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error> {
@@ -20,6 +21,7 @@ pub(super) fn programs(folder: &Path) -> Result<BTreeMap<String, PathBuf>, Error
         let entry = entry.map_err(|error| unreadable(folder, error))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         if !is_left_out(&name) {
+            ensure_readable(&entry.path())?;
             programs.insert(name, entry.path());
         }
     }
@@ -57,6 +59,7 @@ pub(super) fn published_files(
                 .canonicalize()
                 .map_err(|error| unreadable(&file, error))?;
             ensure_inside(&project, &file, &real)?;
+            ensure_readable(&file)?;
             match real.is_dir() {
                 // A link to a folder above would never end.
                 true if publish
@@ -121,7 +124,22 @@ pub(super) fn is_left_out(name: &str) -> bool {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    fs::read(path).map_err(|error| unreadable(path, error))
+    regular_file::read(path).map_err(|error| unreadable(path, error))
+}
+
+/// Makes sure that it is a file or a folder, or a link to one.
+fn ensure_readable(path: &Path) -> Result<(), Error> {
+    let found = fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    match regular_file::odd_kind(found.file_type()) {
+        None => Ok(()),
+        Some(kind) => Err(Error::new(
+            ErrorKind::Settings,
+            format!(
+                "{} is {kind}, which cannot be deployed: remove it, or put a file there",
+                path.display()
+            ),
+        )),
+    }
 }
 
 fn unreadable(path: &Path, error: io::Error) -> Error {

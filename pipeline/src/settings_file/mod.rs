@@ -22,6 +22,7 @@ use stagelink::{Stage, StageKind};
 
 use crate::error::{Error, ErrorKind};
 use crate::no_stage::no_stage;
+use crate::regular_file;
 
 use self::document::Document;
 pub use self::drill::{DrillCount, DrillSettings, DrillWrite};
@@ -110,7 +111,7 @@ impl SettingsFile {
     /// cannot be used, or a secret. The message names the key and the line, and repeats no value.
     pub fn load(project: &Path) -> Result<Option<Self>, Error> {
         let path = find(project);
-        match std::fs::read_to_string(&path) {
+        match regular_file::read_to_string(&path) {
             Ok(text) => Self::parse(path, &text).map(Some),
             Err(error) if error.kind() == IoErrorKind::NotFound && !is_there(&path) => Ok(None),
             Err(error) if error.kind() == IoErrorKind::InvalidData => Err(Error::new(

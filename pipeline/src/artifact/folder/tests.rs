@@ -132,6 +132,33 @@ fn program_for_another_processor_is_refused() {
 }
 
 #[test]
+fn pipes_sockets_and_devices_are_refused_by_name_and_not_read() {
+    for path in [
+        "public/odd",
+        "public/deep/odd",
+        "dist/functions/odd",
+        "netlify.toml",
+    ] {
+        let project = Project::new();
+        let odd = project.0.path().join(path);
+        fs::create_dir_all(odd.parent().unwrap()).unwrap();
+        let _ = fs::remove_file(&odd);
+        let made = std::process::Command::new("mkfifo").arg(&odd).status();
+        assert!(made.unwrap().success());
+        let error = project.artifact().unwrap_err();
+        let text = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(text.contains(path), "{text}");
+        assert!(text.contains("a named pipe"), "{text}");
+        fs::remove_file(&odd).unwrap();
+        // It stays when its process has closed it.
+        drop(std::os::unix::net::UnixListener::bind(&odd).unwrap());
+        let error = project.artifact().unwrap_err();
+        let text = format!("{error} {:?}", std::error::Error::source(&error));
+        assert!(text.contains("a socket"), "{text}");
+    }
+}
+
+#[test]
 fn link_out_of_the_project_is_never_published() {
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("secret"), "s").unwrap();

@@ -12,6 +12,7 @@ use crate::artifact::{BOOTSTRAP, Content, FunctionContent, Manifest, SourceCommi
 use crate::error::{Error, ErrorKind};
 use crate::needs::MigrationList;
 use crate::promotion::archive_path;
+use crate::regular_file;
 
 /// An artifact with the paths of its archives, by the names of the functions.
 #[derive(Debug)]
@@ -54,7 +55,7 @@ impl LambdaArtifact {
 
 fn read(path: &Path, architecture: &str) -> Result<FunctionContent, Error> {
     let settings = |message: &str| Error::new(ErrorKind::Settings, message);
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = regular_file::read(path).map_err(|error| {
         let message = "build it with `stagelink build --arch`, or name another processor by --arch";
         Error::with_source(ErrorKind::Settings, message, error)
     })?;

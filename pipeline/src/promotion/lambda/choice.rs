@@ -13,6 +13,7 @@ use crate::promotion::lambda::change::{VersionSource, not_served};
 use crate::promotion::lambda::live::LiveFunction;
 use crate::promotion::lambda::publish::{Upload, no_function};
 use crate::promotion::lambda::stage::LambdaStage;
+use crate::regular_file;
 
 /// The stages of a promotion, and the folder of the project.
 #[derive(Clone, Copy)]
@@ -124,7 +125,7 @@ fn find_archive(
     archive: &str,
 ) -> Result<PathBuf, Error> {
     let zip = archive_path(project, architecture, name);
-    let found = std::fs::read(&zip).map(|bytes| hex::encode(Sha256::digest(bytes)));
+    let found = regular_file::read(&zip).map(|bytes| hex::encode(Sha256::digest(bytes)));
     match found {
         Ok(found) if found == archive => Ok(zip),
         Ok(_) => Err(Error::new(
