@@ -190,6 +190,7 @@ pub use crate::promotion::PromotionListener;
 pub use crate::promotion::PromotionPlan;
 pub use crate::promotion::PromotionReport;
 pub use crate::promotion::PromotionRequest;
+pub use crate::promotion::PublishedCode;
 pub use crate::promotion::RollbackPlan;
 pub use crate::promotion::RollbackReport;
 pub use crate::promotion::RollbackRequest;

@@ -116,12 +116,7 @@ pub(super) fn result(plan: &DeployPlan, report: &DeployReport) -> String {
     {
         let _ = write!(text, "\n  {} (only this deploy)", one_line(permalink));
     }
-    if !report.is_published {
-        text.push_str(
-            "\nit is ready, and the site's visitors do not see it, since publishing is locked: unlock \
-             and publish it on Netlify",
-        );
-    }
+    text.push_str(&unpublished(report));
     if !summary.waiting.is_empty() {
         let _ = write!(
             text,
@@ -132,8 +127,28 @@ pub(super) fn result(plan: &DeployPlan, report: &DeployReport) -> String {
             },
             summary.stage
         );
+        if !report.is_published {
+            text.push_str(", once visitors see this deploy");
+        }
     }
     text
+}
+
+/// Returns the reason why visitors do not see the deploy, and what to do; nothing where they do.
+fn unpublished(report: &DeployReport) -> String {
+    let instead = report.published_instead.as_deref().map(one_line);
+    let reason = match instead {
+        _ if report.is_published => return String::new(),
+        Some(_) if report.is_locked => {
+            "since publishing is locked: unlock and publish it on Netlify".to_owned()
+        }
+        Some(instead) => format!(
+            "since the deploy {instead} was published meanwhile: if this one is to be live, publish it on \
+             Netlify"
+        ),
+        None => "since Netlify has not published it: publish it there".to_owned(),
+    };
+    format!("\nit is ready, and the site's visitors do not see it, {reason}")
 }
 
 fn short(digest: &str) -> &str {

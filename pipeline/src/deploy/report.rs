@@ -43,8 +43,12 @@ pub struct DeployReport {
     /// The address of the stage.
     pub address: Option<String>,
     /// True if the stage's visitors see it. A deploy of production is ready and not published where
-    /// publishing is locked.
+    /// publishing is locked, or where another one was published meanwhile.
     pub is_published: bool,
+    /// Netlify's id of the deploy that visitors of production see in its place.
+    pub published_instead: Option<String>,
+    /// True if publishing is locked at that one.
+    pub is_locked: bool,
     /// The migrations that were applied, as `V1__name`.
     pub applied: Vec<String>,
 }

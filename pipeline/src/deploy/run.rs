@@ -48,7 +48,11 @@ impl DeployPlan {
         let mut run = Run::begin(self, listener).await?;
         match run.deploy().await {
             Ok(report) => {
-                run.end(DeployOutcome::Succeeded).await;
+                let outcome = match report.is_published {
+                    true => DeployOutcome::Succeeded,
+                    false => DeployOutcome::Unpublished,
+                };
+                run.end(outcome).await;
                 Ok(report)
             }
             Err(error) => {
@@ -138,16 +142,21 @@ impl<'a> Run<'a> {
         self.is_ready = true;
         self.tell(&DeployProgress::Ends(format!("{} is ready", deploy.id)));
         self.test(&deploy).await?;
-        let is_published = match branch_of(&self.plan.request)? {
-            Some(_) => true,
-            None => {
-                let published = self.plan.site.read_published_deploy().await?;
-                published.is_some_and(|published| published.id == deploy.id)
-            }
+        let is_of_branch = branch_of(&self.plan.request)?.is_some();
+        let published = match is_of_branch {
+            true => None,
+            false => self.plan.site.read_published_deploy().await?,
         };
+        let is_this = |published: &Deploy| published.id == deploy.id;
+        let is_published = is_of_branch || published.as_ref().is_some_and(is_this);
+        let instead = published.filter(|published| !is_this(published));
         Ok(DeployReport {
             permalink: deploy.permalink().map(str::to_owned),
             address: deploy.address().map(str::to_owned),
+            is_locked: instead
+                .as_ref()
+                .is_some_and(|other| other.locked == Some(true)),
+            published_instead: instead.map(|other| other.id),
             deploy: deploy.id,
             is_published,
             applied: self

@@ -57,14 +57,16 @@ pub struct DeployRecord {
 }
 
 impl DeployRecord {
-    /// Returns whether the command made this deploy live, and it passed its tests.
-    pub(crate) fn is_live_as(&self, deploy: &str) -> bool {
-        self.outcome == Some(DeployOutcome::Succeeded) && self.deploy.as_deref() == Some(deploy)
+    /// Returns whether the command made this deploy, and it passed its tests.
+    pub(crate) fn has_tested(&self, deploy: &str) -> bool {
+        self.outcome.is_some_and(DeployOutcome::leaves_it_tested)
+            && self.deploy.as_deref() == Some(deploy)
     }
 
-    /// Returns whether the command made this deploy live, also one that has not passed its tests.
-    pub(crate) fn has_made_live(&self, deploy: &str) -> bool {
-        self.outcome.is_some_and(DeployOutcome::leaves_it_live)
+    /// Returns whether the command made this deploy, also one that has not passed its tests, or that a person
+    /// has published since.
+    pub(crate) fn has_made(&self, deploy: &str) -> bool {
+        self.outcome.is_some_and(DeployOutcome::leaves_it_ready)
             && self.deploy.as_deref() == Some(deploy)
     }
 }

@@ -12,6 +12,7 @@ mod own_table;
 mod plan;
 mod progress;
 mod proof;
+mod published_code;
 mod request;
 mod rollback;
 mod run;
@@ -41,7 +42,7 @@ pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
     Change, ChangeSchema, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS,
     Upload, VersionSource, archive_path, look, look_at_aliases, migration_names, no_function,
-    not_served, planned, record_of, running_record,
+    not_served, planned, record_of, running_record, versions_of,
 };
 pub use self::lambda::{
     LambdaFunctionReport, LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan,
@@ -51,6 +52,8 @@ pub use self::lambda::{
 pub(crate) use self::lease::{Lease, Progress, Taken};
 pub use self::plan::{PlanSummary, PromotionPlan};
 pub(crate) use self::proof::{Unproved, advice};
+pub use self::published_code::PublishedCode;
+pub(crate) use self::published_code::{CodePlatform, PublishedDeploy};
 pub use self::request::{Checkout, CheckoutFuture, PromotionRequest};
 pub use self::rollback::{RollbackPlan, RollbackReport, RollbackRequest, RollbackSummary};
 pub use self::run::PromotionReport;

@@ -102,7 +102,7 @@ impl PromotionPlan {
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
         let running = records
             .into_iter()
-            .find(|record| record.has_made_live(&published.id));
+            .find(|record| record.has_made(&published.id));
         let mut notes = Vec::new();
         notes.extend(
             unfinished

@@ -57,15 +57,13 @@ impl RollbackPlan {
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;
         let interrupted = interrupted(&records, &published.id).map(str::to_owned);
         let is_replaced = interrupted.is_none() && is_replaced(&records, &published.id);
-        let current = records
-            .iter()
-            .find(|record| record.has_made_live(&published.id));
+        let current = records.iter().find(|record| record.has_made(&published.id));
         let before = current.and_then(|record| record.previous.clone());
         let taken_back = current.filter(|record| record.command == COMMAND);
         let taken_back = taken_back.map(|record| record.started_at.clone());
         let succeeded: Vec<_> = records
             .into_iter()
-            .filter(|record| record.outcome == Some(DeployOutcome::Succeeded))
+            .filter(|record| record.outcome.is_some_and(DeployOutcome::leaves_it_tested))
             .collect();
         let mut notes = Vec::new();
         let id = match (&request.to, interrupted) {
@@ -108,7 +106,7 @@ impl RollbackPlan {
         if id == published.id {
             return refused(format!("the deploy {id} is published already"));
         }
-        let record = succeeded.into_iter().find(|record| record.is_live_as(&id));
+        let record = succeeded.into_iter().find(|record| record.has_tested(&id));
         let Some(record) = record else {
             return refused(format!(
                 "the deploy {id} has no record in the database of stage {stage}, so nothing tells the \

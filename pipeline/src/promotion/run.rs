@@ -56,6 +56,7 @@ impl PromotionPlan {
             is_resumed: started_run.is_resumed,
             listener,
             new_deploy: None,
+            is_replaced: false,
             notes: Vec::new(),
         };
         for step in Step::ALL.into_iter().filter(|step| *step > Step::Lease) {
@@ -78,6 +79,8 @@ struct Run<'a> {
     is_resumed: bool,
     listener: &'a PromotionListener<'a>,
     new_deploy: Option<Deploy>,
+    /// True if another deploy was published in its place before the end.
+    is_replaced: bool,
     notes: Vec<String>,
 }
 
@@ -222,7 +225,10 @@ impl Run<'_> {
             artifact: self.progress.artifact,
             previous: self.progress.previous,
             migrations: self.progress.migrated_names,
-            possible_after: self.plan.schema.possible_after(),
+            possible_after: match self.is_replaced {
+                true => Vec::new(),
+                false => self.plan.schema.possible_after(),
+            },
             seconds: started.elapsed().as_secs(),
             notes: self.notes,
         })

@@ -106,7 +106,7 @@ impl StageAfterStop {
                 change.title()
             );
         }
-        let record = records.iter().find(|record| record.has_made_live(live));
+        let record = records.iter().find(|record| record.has_made(live));
         let artifact = match record {
             Some(record) => format!(
                 " (artifact {})",

@@ -1,7 +1,9 @@
 //! The code of a stage by the records of its deploys: what runs, and what a rollback may bring back.
 //!
 //! `migrate --after` asks it about each file of *after*: one that an artifact was built without breaks
-//! the artifact.
+//! the artifact. What the platforms publish now counts as running beside the records.
+
+mod published;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -11,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use stagelink::{Database, one_line};
 
+use self::published::published_artifacts;
 use crate::error::Error;
 use crate::migrations::class::Class;
 use crate::migrations::{DeployPhase, Enforcement, MigrationFile, MigrationFolder, RunningCode};
@@ -18,6 +21,7 @@ use crate::needs::{
     GateReason, GateVerdict, ListedMigration, MigrationList, RecordedMigration, gate, gate_after,
 };
 use crate::promotion::deploy_record::{DeployOutcome, DeployRecord, records_and_time};
+use crate::promotion::published_code::{PublishedCode, PublishedDeploy};
 use crate::settings_file::LEAST_ROLLBACK_WINDOW;
 
 /// The times for which code that serves no new request may still run, or come back.
@@ -61,7 +65,7 @@ pub async fn local_enforcement(
 ) -> Result<Enforcement, Error> {
     let (records, _) = records_and_time(database, MOST_RECORDS).await?;
     let may_run = |record: &DeployRecord| match record.outcome {
-        Some(outcome) => outcome.leaves_it_live(),
+        Some(outcome) => outcome.leaves_it_ready(),
         None => true,
     };
     Ok(match records.iter().any(may_run) {
@@ -71,8 +75,8 @@ pub async fn local_enforcement(
 }
 
 /// Looks up the code that runs on a stage, or that a rollback may bring back, by the records of its
-/// deploys. `None` where no deploy is recorded: the code was deployed by other means, and which code it
-/// is is not known.
+/// deploys, and by what the platforms publish now. `None` where no deploy is recorded: the code was deployed by
+/// other means, and which code it is is not known.
 ///
 /// # Errors
 ///
@@ -82,9 +86,10 @@ pub async fn running_code(
     database: &Database,
     folder: Option<&MigrationFolder>,
     windows: CodeWindows,
+    published: &[PublishedCode],
 ) -> Result<Option<RunningCode>, Error> {
     let (records, now) = records_and_time(database, MOST_RECORDS).await?;
-    let artifacts = artifacts(&records, now, windows);
+    let artifacts = stage_artifacts(&records, now, windows, published).await;
     if artifacts.is_empty() {
         return Ok(None);
     }
@@ -94,9 +99,30 @@ pub async fn running_code(
     })))
 }
 
+/// Returns the artifacts that run, or may run again, from the records with the newest first, and from what is
+/// published now.
+async fn stage_artifacts(
+    records: &[DeployRecord],
+    now: Timestamp,
+    windows: CodeWindows,
+    published: &[PublishedCode],
+) -> Vec<StageArtifact> {
+    let mut artifacts = artifacts(records, now, windows, published);
+    let running = published_artifacts(records, published).await;
+    // Those that run count as such, whatever the records say of them.
+    artifacts.retain(|one| {
+        let mut running = running.iter();
+        one.artifact.is_none() || !running.any(|running| running.artifact == one.artifact)
+    });
+    artifacts.extend(running);
+    artifacts
+}
+
 /// An artifact that runs, or may run again.
 #[derive(Clone, Debug, PartialEq)]
 struct StageArtifact {
+    /// The digest; `None` where it is not known.
+    artifact: Option<String>,
     /// The artifact and its state, as the beginning of a sentence.
     state: String,
     /// The end of the sentence: what to do.
@@ -108,8 +134,13 @@ struct StageArtifact {
     functions: Option<BTreeMap<String, Option<MigrationList>>>,
 }
 
-/// Returns the artifacts that run, or may run again, from the records with the newest first.
-fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> Vec<StageArtifact> {
+/// Returns the artifacts of the records. The newest one that was live runs, unless another is published.
+fn artifacts(
+    records: &[DeployRecord],
+    now: Timestamp,
+    windows: CodeWindows,
+    published: &[PublishedCode],
+) -> Vec<StageArtifact> {
     let mut artifacts = Vec::new();
     let mut seen = BTreeSet::new();
     // The time at which a newer artifact went live.
@@ -117,27 +148,17 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> 
     for (index, record) in records.iter().enumerate() {
         let ended_at = record.finished_at.as_deref().and_then(parse);
         let name = shortened(&record.artifact);
-        let until = |end: Timestamp, period: Duration| {
-            let until = end.checked_add(period).unwrap_or(Timestamp::MAX);
-            (now < until).then_some(until)
-        };
         let (state, advice, is_past) = match (record.outcome, ended_at) {
             (Some(DeployOutcome::Failed), _) => continue,
             (Some(outcome), Some(since)) if outcome.leaves_it_live() => {
                 let found = match replaced_at {
-                    None => Some((
-                        format!("artifact {name} runs since {}", shown(since)),
-                        "deploy code that was built with it first".to_owned(),
-                        false,
-                    )),
-                    Some(end) => until(end, windows.rollback).map(|until| {
-                        let (end, until) = (shown(end), shown_end(until));
-                        (
-                            format!("artifact {name} ran until {end}, and a rollback may bring it back until {until}"),
-                            format!("run the command again after {until} (policy.rollback_window)"),
-                            true,
-                        )
-                    }),
+                    None => {
+                        let mut published = published.iter();
+                        let instead = published.find_map(|code| code.instead_of(record));
+                        newest(&name, since, instead, now, windows)
+                    }
+                    Some(end) => of_rollback(&name, end, now, windows)
+                        .map(|(state, advice)| (state, advice, true)),
                 };
                 replaced_at = Some(since);
                 match found {
@@ -148,7 +169,7 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> 
             }
             // It was live for a moment, in which a background function may have begun.
             (Some(DeployOutcome::Restored | DeployOutcome::Aborted), Some(end)) => {
-                let Some(until) = until(end, windows.background) else {
+                let Some(until) = until(end, windows.background, now) else {
                     continue;
                 };
                 let (end, until) = (shown(end), shown_end(until));
@@ -160,6 +181,16 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> 
                     false,
                 )
             }
+            // A person may publish it.
+            (Some(DeployOutcome::Unpublished), Some(since)) if replaced_at.is_none() => (
+                format!(
+                    "artifact {name} is ready since {}, and may be published",
+                    shown(since)
+                ),
+                DEPLOY_FIRST.to_owned(),
+                false,
+            ),
+            (Some(DeployOutcome::Unpublished), _) => continue,
             // One that is not finished, or has an outcome of a newer version.
             _ if replaced_at.is_none() => (
                 format!(
@@ -174,35 +205,103 @@ fn artifacts(records: &[DeployRecord], now: Timestamp, windows: CodeWindows) -> 
         };
         if seen.insert(record.artifact.as_str()) {
             artifacts.push(StageArtifact {
+                artifact: Some(record.artifact.clone()),
                 state,
                 advice,
                 is_past,
                 functions: functions(&record.manifest),
             });
         }
-        artifacts.extend(unrecorded(record, &records[index + 1..], now, windows));
+        let Some((previous, end)) = before(record) else {
+            continue;
+        };
+        let mut older = records[index + 1..].iter();
+        match older.find(|one| one.has_made(previous)) {
+            // Another one than that of the next record, where a person had published it.
+            Some(older) => {
+                let of_rollback = of_rollback(&shortened(&older.artifact), end, now, windows);
+                if let Some((state, advice)) = of_rollback
+                    && seen.insert(older.artifact.as_str())
+                {
+                    artifacts.push(StageArtifact {
+                        artifact: Some(older.artifact.clone()),
+                        state,
+                        advice,
+                        is_past: true,
+                        functions: functions(&older.manifest),
+                    });
+                }
+            }
+            None => artifacts.extend(unrecorded(previous, end, now, windows)),
+        }
     }
     artifacts
 }
 
-/// Returns the code that ran before an artifact went live, where it has no record. A rollback does not
-/// bring it back, and its background functions may still run.
+/// Returns the state of the newest artifact that went live, the advice, and whether it is past: a person may
+/// have published another deploy instead. `None` where no rollback may bring it back.
+fn newest(
+    name: &str,
+    live_at: Timestamp,
+    instead: Option<&PublishedDeploy>,
+    now: Timestamp,
+    windows: CodeWindows,
+) -> Option<(String, String, bool)> {
+    let shown = shown(live_at);
+    let state = match instead {
+        None => format!("artifact {name} runs since {shown}"),
+        Some(instead) => match instead.since.filter(|since| *since > live_at) {
+            Some(end) => {
+                let (state, advice) = of_rollback(name, end, now, windows)?;
+                return Some((state, advice, true));
+            }
+            // Netlify may tell the time at which the deploy was published first.
+            None => format!("artifact {name} went live at {shown}, and may be published again"),
+        },
+    };
+    Some((state, DEPLOY_FIRST.to_owned(), false))
+}
+
+/// Returns the deploy that ran before a record's went live, and the time of its end.
+fn before(record: &DeployRecord) -> Option<(&str, Timestamp)> {
+    let is_live = record.outcome.is_some_and(DeployOutcome::leaves_it_live);
+    let previous = record.previous.as_deref().filter(|_| is_live)?;
+    Some((previous, record.finished_at.as_deref().and_then(parse)?))
+}
+
+/// Returns the state of an artifact that ran until `end`, and the advice, while a rollback may bring it back.
+fn of_rollback(
+    name: &str,
+    end: Timestamp,
+    now: Timestamp,
+    windows: CodeWindows,
+) -> Option<(String, String)> {
+    let until = shown_end(until(end, windows.rollback, now)?);
+    let end = shown(end);
+    Some((
+        format!("artifact {name} ran until {end}, and a rollback may bring it back until {until}"),
+        format!("run the command again after {until} (policy.rollback_window)"),
+    ))
+}
+
+/// Returns the end of a period that is not over.
+fn until(end: Timestamp, period: Duration, now: Timestamp) -> Option<Timestamp> {
+    let until = end.checked_add(period).unwrap_or(Timestamp::MAX);
+    (now < until).then_some(until)
+}
+
+/// Returns code without a record that ran before an artifact went live. A rollback does not bring it back, and
+/// its background functions may still run.
 fn unrecorded(
-    record: &DeployRecord,
-    older: &[DeployRecord],
+    previous: &str,
+    end: Timestamp,
     now: Timestamp,
     windows: CodeWindows,
 ) -> Option<StageArtifact> {
-    let previous = record.previous.as_deref()?;
-    if !record.outcome.is_some_and(DeployOutcome::leaves_it_live)
-        || older.iter().any(|one| one.has_made_live(previous))
-    {
-        return None;
-    }
-    let end = record.finished_at.as_deref().and_then(parse)?;
-    let until = end.checked_add(windows.background).ok()?;
+    let until = until(end, windows.background, now)?;
     let (previous, until_text) = (one_line(previous), shown_end(until));
-    (now < until).then(|| StageArtifact {
+    Some(StageArtifact {
+        artifact: None,
         state: format!(
             "the deploy {previous}, which has no record, ran until {}, and its background functions may \
              until {until_text}",
@@ -314,6 +413,8 @@ fn shortened(digest: &str) -> String {
     let digest: String = digest.chars().take(12).collect();
     one_line(digest).to_string()
 }
+
+const DEPLOY_FIRST: &str = "deploy code that was built with it first";
 
 /// More than a stage has in a rollback window.
 const MOST_RECORDS: u32 = 500;

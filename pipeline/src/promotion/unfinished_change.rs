@@ -269,7 +269,7 @@ pub(crate) fn interrupted<'a>(records: &'a [DeployRecord], published: &str) -> O
     let before = newest.previous.as_deref()?;
     let is_unfinished = newest.command == ROLLBACK && newest.finished_at.is_none();
     let is_of_target =
-        |record: &&DeployRecord| record.is_live_as(published) && record.artifact == newest.artifact;
+        |record: &&DeployRecord| record.has_tested(published) && record.artifact == newest.artifact;
     let is_published = before != published && records.iter().any(|record| is_of_target(&record));
     (is_unfinished && is_published).then_some(before)
 }

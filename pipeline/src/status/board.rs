@@ -1,6 +1,7 @@
 //! The board: all stages with what was looked up, and their differences.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{FutureExt as _, join_all};
@@ -11,7 +12,7 @@ use stagelink::{Database, Settings, Stage};
 use crate::migrations::MigrationFolder;
 use crate::needs::RecordedMigration;
 use crate::netlify::DeployContext;
-use crate::promotion::{CodeWindows, DeployRecord, UnfinishedChange};
+use crate::promotion::{CodeWindows, DeployRecord, PublishedCode, UnfinishedChange};
 use crate::status::credentials;
 use crate::status::database::{self, DatabaseStatus, LoginStatus};
 use crate::status::deploy::DeployStatus;
@@ -19,6 +20,7 @@ use crate::status::difference::{Difference, differences};
 use crate::status::lambda;
 use crate::status::lookup::{Lookup, within};
 use crate::status::migrations::{self, MigrationStatus};
+use crate::status::pending_after;
 use crate::status::plan::{self, PlanSource, ProviderStatus};
 use crate::status::request::{StageSource, StatusRequest};
 use crate::status::running::{RunningDeploy, RunningQuestion};
@@ -86,6 +88,16 @@ impl StatusBoard {
         };
         // The way to a plan leads by the app, which the database is looked up at.
         let plans = plans.shared();
+        let site = async {
+            let found = site::look_up(&site, &branches, limit).await;
+            tell("the site is done");
+            Arc::new(found)
+        };
+        let site = site.shared();
+        let on_lambda = on_lambda.iter().map(|(stage, functions)| {
+            lambda::look_up(&aws, stage.name(), functions, limit).shared()
+        });
+        let on_lambda: Vec<_> = on_lambda.collect();
         let settings = settings.into_iter().enumerate();
         let databases = settings.map(async |(index, (stage, settings))| {
             let settings = match settings {
@@ -95,22 +107,23 @@ impl StatusBoard {
                 settings => settings,
             };
             let project = (&migrations, windows, local_urls[index].is_some());
-            let found = DatabaseParts::look_up(settings, project, limit).await;
+            let published = async {
+                let code = of_context(&contexts[index].1, &*site.clone().await, |site, context| {
+                    site.deploy_of(context)
+                });
+                let aliases = on_lambda[index].clone().await;
+                let found = [PublishedCode::of_status(&code), lambda::published(&aliases)];
+                found.into_iter().flatten().collect()
+            };
+            let found = DatabaseParts::look_up(settings, project, published, limit).await;
             tell(&format!("the database of {stage} is done"));
             found
         });
-        let on_lambda = on_lambda
-            .iter()
-            .map(|(stage, functions)| lambda::look_up(&aws, stage.name(), functions, limit));
         let (site, plans, databases, lambdas) = tokio::join!(
-            async {
-                let found = site::look_up(&site, &branches, limit).await;
-                tell("the site is done");
-                found
-            },
+            site.clone(),
             plans.clone(),
             join_all(databases),
-            join_all(on_lambda),
+            join_all(on_lambda.iter().cloned()),
         );
         let codes: Vec<_> = contexts
             .iter()
@@ -203,6 +216,7 @@ impl DatabaseParts {
     async fn look_up(
         settings: Result<Settings, String>,
         (folder, windows, is_local): (&Result<Option<MigrationFolder>, String>, CodeWindows, bool),
+        published: impl Future<Output = Vec<PublishedCode>>,
         limit: Duration,
     ) -> Self {
         let settings = match settings {
@@ -214,9 +228,9 @@ impl DatabaseParts {
             Ok(found) => found,
             Err(error) => return Self::not_known(&error.report()),
         };
-        let migrations = match &database {
+        let mut migrations = match &database {
             Lookup::Known { .. } => {
-                let read = migrations::read(&handle, folder, windows, is_local);
+                let read = migrations::read(&handle, folder, is_local);
                 Lookup::of(within(limit, read).await)
             }
             other => other.without_value(|_| Lookup::absent("")),
@@ -238,6 +252,11 @@ impl DatabaseParts {
             Lookup::Known { .. } => database::unfinished(&handle, &records, limit).await,
             other => other.without_value(|_| Lookup::absent("")),
         };
+        if let (Lookup::Known { value: found }, Ok(Some(folder))) = (&mut migrations, folder) {
+            let pending = found.pending.value().map_or(&[][..], Vec::as_slice);
+            found.after =
+                pending_after::look_up(&handle, folder, pending, windows, published, limit).await;
+        }
         handle.close().await;
         Self {
             unfinished,

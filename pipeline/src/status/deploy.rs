@@ -28,6 +28,9 @@ pub struct DeployStatus {
     /// The address at which visitors see it.
     #[serde(default)]
     pub url: Option<String>,
+    /// The address of this deploy alone.
+    #[serde(skip)]
+    pub(super) permalink: Option<String>,
     /// True if the site publishes no newer deploy until it is unlocked.
     pub is_locked: bool,
     /// True if it has not passed its test, by the record of the deploy in the stage's database.
@@ -40,6 +43,7 @@ pub struct DeployStatus {
 impl DeployStatus {
     pub(super) fn of(deploy: Deploy) -> Self {
         let url = deploy.address().map(str::to_owned);
+        let permalink = deploy.permalink().map(str::to_owned);
         let text = |text: Option<String>| text.filter(|text| !text.is_empty());
         let source = text(deploy.deploy_source);
         let build = text(deploy.build_id);
@@ -59,6 +63,7 @@ impl DeployStatus {
             created_at: deploy.created_at,
             method: method.to_owned(),
             url,
+            permalink,
             is_locked: deploy.locked == Some(true),
             is_untested: false,
             digest: Lookup::absent("Netlify's API does not tell the digests of functions"),
@@ -83,7 +88,7 @@ impl DeployStatus {
                 };
             }
         };
-        let record = records.iter().find(|of| of.has_made_live(&self.id));
+        let record = records.iter().find(|of| of.has_made(&self.id));
         let is_of = |change: &&UnfinishedChange| change.deploy.as_ref() == Some(&self.id);
         let change = unfinished.filter(is_of);
         let artifact = match (record, change) {

@@ -10,7 +10,8 @@ use stagelink::Database;
 use crate::aws::{AwsAccess, Lambda};
 use crate::error::Error;
 use crate::promotion::{
-    DeployRecord, LiveFunction, MOST_LAMBDA_RECORDS, deploy_records, look_at_aliases, record_of,
+    DeployRecord, LiveFunction, MOST_LAMBDA_RECORDS, PublishedCode, deploy_records,
+    look_at_aliases, record_of,
 };
 use crate::status::lookup::{Lookup, within};
 
@@ -45,9 +46,20 @@ pub struct LambdaFunctionStatus {
 }
 
 /// The aliases of a stage, as they were looked up without its database.
+#[derive(Clone)]
 pub(super) struct Aliases {
     account: String,
     functions: Vec<LiveFunction>,
+}
+
+/// Returns what the aliases say of the code that runs.
+pub(super) fn published(aliases: &Lookup<Aliases>) -> Option<PublishedCode> {
+    let functions = match aliases {
+        Lookup::Known { value } => Ok(&*value.functions),
+        Lookup::Absent { .. } => return None,
+        Lookup::NotKnown { reason } => Err(&**reason),
+    };
+    PublishedCode::of_aliases(functions)
 }
 
 /// Looks up the alias of each function of a stage.

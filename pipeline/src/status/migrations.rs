@@ -5,9 +5,8 @@ use stagelink::Database;
 
 use crate::error::Error;
 use crate::migrations::{HistoryEntry, MigrationFolder, MigrationState, advise_locally};
-use crate::promotion::CodeWindows;
 use crate::status::lookup::Lookup;
-use crate::status::pending_after::{self, PendingAfter};
+use crate::status::pending_after::PendingAfter;
 
 /// The migrations that a database has, and how they compare with the project's folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,11 +52,11 @@ fn not_looked_up() -> Lookup<Vec<PendingAfter>> {
     Lookup::absent("an older version of stagelink made the status")
 }
 
-/// Reads the history of a stage's database, and compares it with the folder of the project.
+/// Reads the history of a stage's database, and compares it with the folder of the project. The files of
+/// *after* are left to [`pending_after`](super::pending_after).
 pub(super) async fn read(
     database: &Database,
     folder: &Result<Option<MigrationFolder>, String>,
-    windows: CodeWindows,
     is_local: bool,
 ) -> Result<MigrationStatus, Error> {
     let known = folder.as_ref().ok().and_then(Option::as_ref);
@@ -70,13 +69,8 @@ pub(super) async fn read(
             applied_by: record.applied_by.clone(),
         })
     });
-    let pending = &state.pending;
-    let after = match known {
-        Some(folder) => pending_after::look_up(database, folder, pending, windows).await,
-        None => Lookup::absent("the folder of migrations is not known"),
-    };
     Ok(MigrationStatus {
-        after,
+        after: Lookup::absent("the folder of migrations is not known"),
         overridden: overridden.collect(),
         applied: state.applied,
         history: state.history,

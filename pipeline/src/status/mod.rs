@@ -15,6 +15,7 @@ mod lookup;
 mod migrations;
 mod pending_after;
 mod plan;
+mod published_code;
 mod request;
 mod running;
 mod site;

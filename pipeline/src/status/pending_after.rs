@@ -1,13 +1,15 @@
 //! The pending migrations of *after*: those that the stage's code bears by now, and what others wait for.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use stagelink::Database;
 
 use crate::migrations::MigrationFolder;
 use crate::migrations::class::Class;
 use crate::needs::MigrationList;
-use crate::promotion::{CodeWindows, running_code};
-use crate::status::lookup::Lookup;
+use crate::promotion::{CodeWindows, PublishedCode, running_code};
+use crate::status::lookup::{Lookup, within};
 
 /// A pending migration of *after*.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,12 +22,15 @@ pub struct PendingAfter {
     pub waits_for: Vec<String>,
 }
 
-/// Looks up the pending migrations of *after*, by the classes that they have without a database.
+/// Looks up the pending migrations of *after*, by the classes that they have without a database. `published`
+/// is waited for where there is one.
 pub(super) async fn look_up(
     database: &Database,
     folder: &MigrationFolder,
     pending: &[String],
     windows: CodeWindows,
+    published: impl Future<Output = Vec<PublishedCode>>,
+    limit: Duration,
 ) -> Lookup<Vec<PendingAfter>> {
     let list = MigrationList::of(folder);
     let is_of_after = |version: i64| {
@@ -40,7 +45,9 @@ pub(super) async fn look_up(
     if files.is_empty() {
         return Lookup::absent("no migration of after is pending");
     }
-    match running_code(database, Some(folder), windows).await {
+    let published = published.await;
+    let code = running_code(database, Some(folder), windows, &published);
+    match within(limit, code).await {
         Ok(Some(code)) => {
             let files = files.into_iter().map(|file| PendingAfter {
                 migration: file.to_string(),

@@ -12,6 +12,7 @@ mod local;
 mod odd_texts;
 mod programs;
 mod promotion;
+mod published;
 mod rollback;
 mod running;
 pub(crate) mod stopped;

@@ -10,6 +10,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub enum DeployOutcome {
     /// The artifact went live.
     Succeeded,
+    /// The artifact is ready, and the stage's visitors do not see it: publishing is locked, or another deploy
+    /// was published meanwhile.
+    Unpublished,
     /// The command ended before the artifact was live.
     Failed,
     /// The artifact was live, and did not answer as it should. It is live no longer: the one before is, or one
@@ -29,6 +32,7 @@ impl DeployOutcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Succeeded => "succeeded",
+            Self::Unpublished => "unpublished",
             Self::Failed => "failed",
             Self::Restored => "restored",
             Self::Untested => "untested",
@@ -42,9 +46,20 @@ impl DeployOutcome {
         matches!(self, Self::Succeeded | Self::Untested)
     }
 
+    /// Returns whether its deploy is there at the end of the command, live or to be made so by a person.
+    pub(crate) fn leaves_it_ready(self) -> bool {
+        self.leaves_it_live() || self == Self::Unpublished
+    }
+
+    /// Returns whether its deploy is there, and has passed the test of the command.
+    pub(crate) fn leaves_it_tested(self) -> bool {
+        matches!(self, Self::Succeeded | Self::Unpublished)
+    }
+
     pub(super) fn named(name: &str) -> Self {
         let known = [
             Self::Succeeded,
+            Self::Unpublished,
             Self::Failed,
             Self::Restored,
             Self::Untested,

@@ -28,7 +28,7 @@ pub(crate) fn record_of(
 ) -> Option<DeployRecord> {
     let versions = versions_of(functions).to_text()?;
     let mut records = records.into_iter();
-    records.find(|record| record.has_made_live(&versions))
+    records.find(|record| record.has_made(&versions))
 }
 
 /// More deploys than the aliases may have been moved by since.

@@ -104,6 +104,7 @@ impl Run<'_> {
             let published = published.unwrap_or_default();
             let now = &published.id;
             if *now != id {
+                self.is_replaced = true;
                 self.notes.push(format!(
                     "the deploy {now} is published by now in place of {id}: by another person or job, or \
                      by Netlify as the lock was taken off"

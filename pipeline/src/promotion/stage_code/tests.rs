@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::artifact::{Content, FunctionContent, Manifest, SourceCommit};
+use crate::promotion::published_code::CodePlatform;
 
 /// Noon.
 const NOW: &str = "2026-11-27T12:00:00Z";
@@ -74,6 +75,7 @@ fn reasons_of(records: &[DeployRecord], version: i64) -> Vec<String> {
         records,
         now,
         CodeWindows::of_stage(Duration::from_hours(24)),
+        &[],
     );
     reasons(&artifacts, &[applied(1)], &file(version))
 }
@@ -275,7 +277,7 @@ fn file_with_another_content_than_the_artifact_lists_is_a_reason() {
     let done = Some(DeployOutcome::Succeeded);
     let now = NOW.parse().unwrap();
     let records = [record("new", 2, "27T10:00", done)];
-    let artifacts = artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO));
+    let artifacts = artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO), &[]);
     let edited = MigrationFile::new(2, "f", "V2__f.sql", "DROP TABLE a");
     let found = reasons(&artifacts, &[applied(1)], &edited);
     let words = "was built with another content of V2__f than the file has";
@@ -295,6 +297,7 @@ fn artifact_that_cannot_come_back_is_no_reason_and_one_that_runs_is() {
         &records,
         now,
         CodeWindows::of_stage(Duration::from_hours(24)),
+        &[],
     );
     let history = [applied(1), applied(2)];
     assert_eq!(reasons(&past, &history, &file(3)), Vec::<String>::new());
@@ -303,6 +306,7 @@ fn artifact_that_cannot_come_back_is_no_reason_and_one_that_runs_is() {
         &[record("old", 1, "20T10:00", done)],
         now,
         CodeWindows::of_stage(Duration::ZERO),
+        &[],
     );
     assert_eq!(reasons(&runs, &history, &file(3)).len(), 1);
 }
@@ -321,6 +325,7 @@ fn window_is_never_shorter_than_a_background_function_runs() {
             &records(since),
             NOW.parse().unwrap(),
             CodeWindows::of_stage(Duration::ZERO),
+            &[],
         );
         found.len()
     };
@@ -338,7 +343,7 @@ fn local_stage_has_no_window_and_what_runs_there_counts() {
         record("old", 1, "20T10:00", done),
     ];
     let windows = CodeWindows::of_local_stage();
-    let found = artifacts(&records, now, windows);
+    let found = artifacts(&records, now, windows, &[]);
     let states: Vec<_> = found.iter().map(|one| &*one.state).collect();
     assert!(
         matches!(*states, [only] if only.starts_with("artifact new runs since")),
@@ -349,7 +354,153 @@ fn local_stage_has_no_window_and_what_runs_there_counts() {
         1
     );
     assert_eq!(
-        artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO)).len(),
+        artifacts(&records, now, CodeWindows::of_stage(Duration::ZERO), &[]).len(),
         3
+    );
+}
+
+/// A record of a deploy on Netlify.
+fn deployed(artifact: &str, newest: i64, ended_at: &str, outcome: DeployOutcome) -> DeployRecord {
+    let mut record = record(artifact, newest, ended_at, Some(outcome));
+    record.deploy = Some(format!("d-{artifact}"));
+    record
+}
+
+fn published(id: &str, since: Option<&str>) -> PublishedCode {
+    PublishedCode {
+        platform: CodePlatform::Netlify,
+        found: Ok(PublishedDeploy {
+            id: id.to_owned(),
+            address: None,
+            since: since.map(|time| time.parse().unwrap()),
+        }),
+    }
+}
+
+/// Returns the reasons against the second file, with what is published now.
+async fn reasons_beside(records: &[DeployRecord], published: &[PublishedCode]) -> Vec<String> {
+    let now = NOW.parse().unwrap();
+    let windows = CodeWindows::of_stage(Duration::from_hours(24));
+    let found = stage_artifacts(records, now, windows, published).await;
+    reasons(&found, &[applied(1)], &file(2))
+}
+
+#[tokio::test]
+async fn deploy_that_was_not_published_is_not_live_and_may_become_so() {
+    use DeployOutcome::{Succeeded, Unpublished};
+    let live = deployed("live", 1, "20T10:00", Succeeded);
+    let next = deployed("next", 2, "27T11:00", Unpublished);
+    let waits = "artifact live runs since 2026-11-20 10:00 UTC; its function guestbook was built without \
+                 V2__f: deploy code that was built with it first";
+    let records = [next, live];
+    assert_eq!(reasons_beside(&records, &[]).await, [waits]);
+    let locked = [published("d-live", None)];
+    assert_eq!(reasons_beside(&records, &locked).await, [waits]);
+    // A person publishes it.
+    let since = published("d-next", Some("2026-11-27T11:30:00Z"));
+    let back = "artifact live ran until 2026-11-27 11:30 UTC, and a rollback may bring it back until \
+                2026-11-28 11:30 UTC; its function guestbook was built without V2__f: run the command again \
+                after 2026-11-28 11:30 UTC (policy.rollback_window)";
+    assert_eq!(reasons_beside(&records, &[since]).await, [back]);
+    let long_ago = published("d-next", Some("2026-11-25T11:30:00Z"));
+    assert_eq!(
+        reasons_beside(&records, &[long_ago]).await,
+        Vec::<String>::new()
+    );
+    let some_time = published("d-next", None);
+    assert_eq!(
+        reasons_beside(&records, &[some_time]).await,
+        [
+            "artifact live went live at 2026-11-20 10:00 UTC, and may be published again; its function \
+              guestbook was built without V2__f: deploy code that was built with it first"
+        ]
+    );
+    let old = deployed("old", 1, "27T11:00", Unpublished);
+    let live = deployed("live", 2, "20T10:00", Succeeded);
+    assert_eq!(
+        reasons_beside(&[old.clone(), live.clone()], &[]).await,
+        [
+            "artifact old is ready since 2026-11-27 11:00 UTC, and may be published; its function guestbook \
+              was built without V2__f: deploy code that was built with it first"
+        ]
+    );
+    let newer = deployed("newer", 2, "27T11:30", Succeeded);
+    assert_eq!(
+        reasons_beside(&[newer, old, live], &[]).await,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn what_a_platform_publishes_runs_whatever_the_records_say() {
+    use DeployOutcome::{Failed, Succeeded};
+    let records = [
+        deployed("new", 2, "26T10:00", Succeeded),
+        deployed("old", 1, "20T10:00", Succeeded),
+    ];
+    let none = Vec::<String>::new();
+    assert_eq!(reasons_beside(&records, &[]).await, none);
+    let newest = published("d-new", Some("2026-11-26T09:59:00Z"));
+    assert_eq!(reasons_beside(&records, &[newest]).await, none);
+    assert_eq!(
+        reasons_beside(&records, &[published("d-old", None)]).await,
+        [
+            "artifact old runs, since Netlify publishes its deploy d-old now; its function guestbook was \
+              built without V2__f: deploy code that was built with it first"
+        ]
+    );
+    assert_eq!(
+        reasons_beside(&records, &[published("push", None)]).await,
+        [
+            "Netlify publishes push now, which has no record in the stage's database; what it needs is not \
+              known: deploy code that was built with it first"
+        ]
+    );
+    let not_known = PublishedCode {
+        platform: CodePlatform::Netlify,
+        found: Err("no token".to_owned()),
+    };
+    assert_eq!(
+        reasons_beside(&records, std::slice::from_ref(&not_known)).await,
+        [
+            "it could not be looked up which code Netlify publishes now (no token); what it needs is not \
+              known: run the command again where that can be looked up"
+        ]
+    );
+    // A platform on which no record is of code that was live says nothing.
+    let mut on_lambda = deployed("new", 2, "26T10:00", Succeeded);
+    on_lambda.deploy = Some("shop-guestbook:7".to_owned());
+    let failed = deployed("old", 1, "20T10:00", Failed);
+    let records = [on_lambda, failed];
+    assert_eq!(reasons_beside(&records, &[not_known]).await, none);
+    let versions = |id: &str| PublishedCode {
+        platform: CodePlatform::Lambda,
+        ..published(id, None)
+    };
+    let now = versions("shop-guestbook:7");
+    assert_eq!(reasons_beside(&records, &[now]).await, none);
+    let found = reasons_beside(&records, &[versions("shop-guestbook:6")]).await;
+    let words =
+        "the aliases on AWS Lambda point to shop-guestbook:6 now, which has no record in the";
+    assert!(found[0].starts_with(words), "{found:?}");
+}
+
+/// A person had published the old one again before the newest went live.
+#[tokio::test]
+async fn deploy_that_the_newest_replaced_may_come_back_also_where_it_is_older() {
+    use DeployOutcome::Succeeded;
+    let mut newest = deployed("newest", 2, "27T10:00", Succeeded);
+    newest.previous = Some("d-old".to_owned());
+    let records = [
+        newest,
+        deployed("new", 2, "22T10:00", Succeeded),
+        deployed("old", 1, "20T10:00", Succeeded),
+    ];
+    let found = reasons_beside(&records, &[published("d-newest", None)]).await;
+    let words =
+        "artifact old ran until 2026-11-27 10:00 UTC, and a rollback may bring it back until ";
+    assert!(
+        matches!(found.as_slice(), [only] if only.starts_with(words)),
+        "{found:?}"
     );
 }

@@ -36,7 +36,7 @@ impl RunningQuestion<'_> {
     /// answers with, nor a key to ask with.
     pub(crate) async fn ask(&self, limit: Duration) -> Lookup<RunningDeploy> {
         let mut records = self.records.iter();
-        let Some(record) = records.find(|record| record.has_made_live(self.deploy)) else {
+        let Some(record) = records.find(|record| record.has_made(self.deploy)) else {
             return Lookup::absent("the stage's database has no record of the deploy");
         };
         let Some(key) = &record.self_check_key else {
