@@ -63,7 +63,7 @@ impl PublishedCode {
             Ok(access) => {
                 let look_up = async {
                     let lambda = Lambda::connect(access).await?;
-                    Ok::<_, Error>(look_at_aliases(&lambda, alias, functions).await?)
+                    look_at_aliases(&lambda, alias, functions).await
                 };
                 within(limit, look_up).await.map_err(|error| error.report())
             }
