@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::aws::{AwsAccess, Lambda};
-use crate::error::Error;
 use crate::netlify::{DeployContext, Site};
 use crate::promotion::{
     CodePlatform, LiveFunction, PublishedCode, PublishedDeploy, look_at_aliases, versions_of,
