@@ -69,7 +69,30 @@ async fn guestbook_keeps_its_promises_in_a_short_drill() {
         assert_eq!(code, Some(2), "{report}");
         assert!(report["error"].to_string().contains(reason), "{report}");
     }
+
+    // A fault of the operator's is named and left alone.
+    let latency = ["latency", "--latency", "1", "--stage", "staging"];
+    let faults = fault(&[&[&*local][..], &latency].concat()).await;
+    let words = ["--for", "1s", "--requests", REQUESTS, &local];
+    let (code, report) = drill(root(), &words).await;
+    assert_eq!(code, Some(2), "{report}");
+    let error = report["error"].as_str().expect("an error");
+    assert!(error.contains("has a fault already: latency"), "{error}");
+    assert_eq!(fault(&[&local, "list"]).await, faults);
     drop(dev);
+}
+
+/// Runs `stagelink fault`, and returns the faults that last.
+async fn fault(words: &[&str]) -> Value {
+    let output = Command::new(stagelink_command().await)
+        .current_dir(root())
+        .args(["fault", "--json"])
+        .args(words)
+        .output()
+        .await
+        .expect("the command runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    report["faults"].clone()
 }
 
 #[tokio::test]
@@ -109,16 +132,7 @@ async fn drill_that_is_interrupted_ends_its_faults_and_says_what_it_did() {
     let dev = Dev::start(&[]).await;
     let url = dev.stage("staging")["url"].as_str().expect("a URL");
     let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
-    let faults = async |words: &[&str]| {
-        let output = Command::new(stagelink_command().await)
-            .current_dir(root())
-            .args([&["fault", "--json", &local][..], words].concat())
-            .output()
-            .await
-            .expect("the command runs");
-        let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        report["faults"].clone()
-    };
+    let faults = async |words: &[&str]| fault(&[&[&*local][..], words].concat()).await;
     // Another stage's fault is none of the drill's.
     faults(&["latency", "--latency", "1", "--stage", "production"]).await;
     let words = [

@@ -88,7 +88,8 @@ async fn file_that_would_wait_or_needs_a_person_by_now_stops_the_run() {
     let made = plan(&project).await;
     project
         .run(
-            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'; \
+            "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql \
+             AS 'BEGIN EXECUTE TG_ARGV[0]; RETURN NULL; END'; \
              CREATE TRIGGER note AFTER UPDATE ON small EXECUTE FUNCTION note()",
         )
         .await;
