@@ -129,7 +129,7 @@ async fn killed_promotion_goes_on_where_it_ended() {
     let run = shop
         .run(&["deploy", "production", "--yes", "--dirty"])
         .await;
-    run.fails(&["an earlier `stagelink promote` on stage production is not finished"]);
+    run.fails(&["stage production: the promotion", "is not finished, begun"]);
     let report = shop.promote(&[]).await.succeeds().json();
     let previous = [
         &report["functions"][0]["previous"],
