@@ -42,7 +42,6 @@ use tracing::Instrument as _;
 
 use crate::database::{Database, Databases};
 use crate::lambda::shutdown::run_until_shutdown;
-use crate::lambda::streamed_reply::StreamedReplies;
 use crate::local_spans;
 
 use self::adapter::{EventHandler, Events, Streams};
@@ -239,7 +238,7 @@ where
     let (api, databases, self_checks) = start().await?;
     let service = Streaming::new(handler.into_service(), &databases);
     let streams = Streams::new(service, &self_checks);
-    let service = TracingLayer::new().layer(StreamedReplies::new(&api, streams));
+    let service = TracingLayer::new().layer(Replies::new(&api, streams));
     let workers = crate::config::lambda_concurrency();
     served(api.serve_concurrently(service, workers), &databases).await
 }

@@ -1,9 +1,10 @@
-//! Responses that are not streamed, on their way to the Lambda Runtime API.
+//! Responses to invocations, on their way to the Lambda Runtime API.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use http::HeaderValue;
 use http::header::HeaderMap;
 use http_body_util::{BodyExt as _, Full};
 use lambda_http::LambdaEvent;
@@ -22,6 +23,19 @@ pub(super) struct Replies<S> {
     service: S,
 }
 
+/// A response to an event.
+pub(super) trait Reply: Send {
+    /// Sends the response.
+    fn send(self, to: ReplyTo) -> impl Future<Output = Result<(), BoxError>> + Send;
+}
+
+/// The invocation that a response belongs to.
+pub(super) struct ReplyTo {
+    api: RuntimeApi,
+    request_id: String,
+    delivery: Option<HeaderValue>,
+}
+
 impl<S> Replies<S> {
     pub(super) fn new(api: &RuntimeApi, service: S) -> Self {
         Self {
@@ -33,7 +47,8 @@ impl<S> Replies<S> {
 
 impl<S> Service<LambdaInvocation> for Replies<S>
 where
-    S: Service<LambdaEvent<Payload>, Response = Box<RawValue>, Error = EventRefused>,
+    S: Service<LambdaEvent<Payload>, Error = EventRefused>,
+    S::Response: Reply,
     S::Future: Send + 'static,
 {
     type Response = ();
@@ -50,30 +65,43 @@ where
             body,
             context,
         } = invocation;
-        let api = self.api.clone();
-        let request_id = context.request_id.clone();
+        let to = ReplyTo {
+            api: self.api.clone(),
+            request_id: context.request_id.clone(),
+            delivery: RuntimeApi::delivery(&parts.headers),
+        };
         let answered = serde_json::from_slice(&body)
             .map(|payload| self.service.call(LambdaEvent::new(payload, context)))
             .map_err(|error| EventRefused::no_json(&error));
         Box::pin(async move {
-            let delivery = RuntimeApi::delivery(&parts.headers);
             let reply = match answered {
                 Ok(answered) => answered.await,
                 Err(refused) => Err(refused),
             };
             match reply {
-                Ok(reply) => {
-                    api.reply(&request_id, delivery, HeaderMap::new(), whole(reply))
-                        .await
-                }
-                Err(refused) => api.refuse(&request_id, delivery, refused).await,
+                Ok(reply) => reply.send(to).await,
+                Err(refused) => to.api.refuse(&to.request_id, to.delivery, refused).await,
             }
         })
     }
 }
 
+impl ReplyTo {
+    /// Sends the body and the headers of a response.
+    pub(super) async fn send(self, headers: HeaderMap, body: ApiBody) -> Result<(), BoxError> {
+        let (request_id, delivery) = (&self.request_id, self.delivery);
+        self.api.reply(request_id, delivery, headers, body).await
+    }
+}
+
+impl Reply for Box<RawValue> {
+    async fn send(self, to: ReplyTo) -> Result<(), BoxError> {
+        to.send(HeaderMap::new(), whole(self)).await
+    }
+}
+
 /// Returns a response that is JSON as the body of a request.
-pub(super) fn whole(reply: Box<RawValue>) -> ApiBody {
+fn whole(reply: Box<RawValue>) -> ApiBody {
     Full::from(String::from(Box::<str>::from(reply))).boxed_unsync()
 }
 

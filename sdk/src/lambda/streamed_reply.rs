@@ -6,9 +6,6 @@
 //! looks whole.
 
 use std::convert::Infallible;
-use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -18,87 +15,38 @@ use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Response, header::SET_COOKIE};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
-use lambda_http::LambdaEvent;
-use lambda_http::lambda_runtime::{LambdaInvocation, MetadataPrelude};
+use lambda_http::lambda_runtime::MetadataPrelude;
 use serde_json::json;
-use tower_service::Service;
 
-use crate::lambda::adapter::{EventRefused, StreamsReply, make_utf8};
-use crate::lambda::event::Payload;
-use crate::lambda::reply::whole;
-use crate::lambda::runtime_api::{ApiBody, BoxError, RuntimeApi};
+use crate::lambda::adapter::{StreamsReply, make_utf8};
+use crate::lambda::reply::{Reply, ReplyTo};
+use crate::lambda::runtime_api::{ApiBody, BoxError};
 use crate::lambda::streamed_body::Broken;
 
-/// The service of invocations around one of events with streamed responses: it sends them.
-#[derive(Clone)]
-pub(super) struct StreamedReplies<S> {
-    api: RuntimeApi,
-    service: S,
-}
-
-impl<S> StreamedReplies<S> {
-    pub(super) fn new(api: &RuntimeApi, service: S) -> Self {
-        Self {
-            api: api.clone(),
-            service,
-        }
-    }
-}
-
-impl<S, B> Service<LambdaInvocation> for StreamedReplies<S>
+impl<B> Reply for StreamsReply<B>
 where
-    S: Service<LambdaEvent<Payload>, Response = StreamsReply<B>, Error = EventRefused>,
-    S::Future: Send + 'static,
     B: Body + Send + 'static,
     B::Data: Into<Bytes>,
     B::Error: Into<BoxError>,
 {
-    type Response = ();
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.service.poll_ready(cx).map(|_| Ok(()))
-    }
-
-    fn call(&mut self, invocation: LambdaInvocation) -> Self::Future {
-        let LambdaInvocation {
-            parts,
-            body,
-            context,
-        } = invocation;
-        let payload = match serde_json::from_slice(&body) {
-            Ok(payload) => payload,
-            Err(error) => return Box::pin(std::future::ready(Err(error.into()))),
+    async fn send(self, to: ReplyTo) -> Result<(), BoxError> {
+        let response = match self {
+            Self::Response(response) => response,
+            Self::Report(report) => return report.send(to).await,
         };
-        let api = self.api.clone();
-        let request_id = context.request_id.clone();
-        let answered = self.service.call(LambdaEvent::new(payload, context));
-        Box::pin(async move {
-            let delivery = RuntimeApi::delivery(&parts.headers);
-            match answered.await {
-                Ok(StreamsReply::Response(response)) => {
-                    let (head, streamed) = response.into_parts();
-                    let (body, supervisor) = streamed.split();
-                    let body = body_of(Response::from_parts(head, body))?;
-                    let reply = api.reply(&request_id, delivery, headers(), body);
-                    let Some(supervisor) = supervisor else {
-                        return reply.await;
-                    };
-                    supervisor.supervise(reply).await.unwrap_or_else(|| {
-                        tracing::error!(
-                            "the response was given up: the Lambda Runtime API did not take it in \
-                             the time of this invocation"
-                        );
-                        Ok(())
-                    })
-                }
-                Ok(StreamsReply::Report(report)) => {
-                    api.reply(&request_id, delivery, HeaderMap::new(), whole(report))
-                        .await
-                }
-                Err(refused) => api.refuse(&request_id, delivery, refused).await,
-            }
+        let (head, streamed) = response.into_parts();
+        let (body, supervisor) = streamed.split();
+        let body = body_of(Response::from_parts(head, body))?;
+        let reply = to.send(headers(), body);
+        let Some(supervisor) = supervisor else {
+            return reply.await;
+        };
+        supervisor.supervise(reply).await.unwrap_or_else(|| {
+            tracing::error!(
+                "the response was given up: the Lambda Runtime API did not take it in the time of \
+                 this invocation"
+            );
+            Ok(())
         })
     }
 }
