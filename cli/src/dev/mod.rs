@@ -17,7 +17,7 @@ use std::future::Future;
 use std::path::Path;
 
 use anyhow::Context as _;
-use stagelink::{StageKind, one_line};
+use stagelink::StageKind;
 use stagelink_local::faults::{FaultServer, SharedServer};
 use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
@@ -276,14 +276,8 @@ impl DevEnvironment {
 /// writes the file by which other commands find them and the other clouds.
 async fn announce(project: &Path, cloud: &Cloud) -> anyhow::Result<Announced> {
     let netlify = NetlifyApi::start(0).await?;
-    let hosting = netlify.host(|line| {
-        note(format_args!(
-            "  deploy │ {} {}",
-            line.function,
-            one_line(&line.line)
-        ));
-    });
-    let hosting = hosting.await?;
+    // Their lines are among those of the requests.
+    let hosting = netlify.host_with_requests(cloud.requests(), |_| ()).await?;
     // A pipeline may have a name that no site can have.
     let site = [cloud.pipeline(), "stagelink"];
     let site = site

@@ -22,6 +22,9 @@ pub struct FunctionConfig {
     pub timeout: Duration,
     /// Time limit of INIT. Default: 10 s, as on Lambda.
     pub init_timeout: Duration,
+    /// Time after which a process without an event is ended; its next event starts a new one. Lambda
+    /// does so too, after a time that it does not document. Default: `None`, never.
+    pub idle_timeout: Option<Duration>,
     /// Memory size in MB that the function is told; the stand-in does not enforce it. Default:
     /// 1024, as on Netlify.
     pub memory_mb: u32,
@@ -103,6 +106,7 @@ impl FunctionConfig {
             environment: BTreeMap::new(),
             timeout: Duration::from_secs(60),
             init_timeout: Duration::from_secs(10),
+            idle_timeout: None,
             memory_mb: 1024,
             max_instances: 50,
             qualifier: None,
@@ -136,6 +140,7 @@ impl fmt::Debug for FunctionConfig {
             .field("environment", &variables)
             .field("timeout", &self.timeout)
             .field("init_timeout", &self.init_timeout)
+            .field("idle_timeout", &self.idle_timeout)
             .field("memory_mb", &self.memory_mb)
             .field("max_instances", &self.max_instances)
             .field("qualifier", &self.qualifier)

@@ -16,6 +16,8 @@ pub(super) enum ExitCause {
     TimedOut(Duration),
     /// The runtime reported that INIT failed.
     InitError(FunctionError),
+    /// The instance had no event for as long as the function's instances may be idle.
+    IdleTimedOut,
     /// The function is being shut down.
     Closing,
 }
@@ -34,7 +36,7 @@ impl ExitCause {
         match self {
             Self::Exited(_) | Self::TimedOut(_) => Shutdown::Kill,
             Self::InitError(_) => Shutdown::Wait,
-            Self::Closing => Shutdown::Terminate,
+            Self::IdleTimedOut | Self::Closing => Shutdown::Terminate,
         }
     }
 
@@ -54,7 +56,7 @@ impl ExitCause {
                 Some(format!("{subject} timed out after {seconds:.2} seconds"))
             }
             Self::InitError(error) => Some(error.log_line()),
-            Self::Closing => None,
+            Self::IdleTimedOut | Self::Closing => None,
         }
     }
 
@@ -69,7 +71,8 @@ impl ExitCause {
             }
             Self::TimedOut(limit) => InvokeError::TimedOut { limit: *limit },
             Self::InitError(error) => error.clone().into(),
-            Self::Closing => InvokeError::ShutDown,
+            // No invocation fails by the end of an idle instance.
+            Self::IdleTimedOut | Self::Closing => InvokeError::ShutDown,
         }
     }
 }

@@ -192,7 +192,7 @@ impl Function {
         self.pool().registry().wait_until_empty().await;
     }
 
-    fn pool(&self) -> &Arc<Pool> {
+    pub(super) fn pool(&self) -> &Arc<Pool> {
         &self.pool_guard.pool
     }
 }

@@ -87,6 +87,8 @@ struct Instance {
     init_deadline: Option<Instant>,
     /// Deadlines, one for each answered invocation, for the runtime to ask for the next event.
     pending_next: VecDeque<Option<Instant>>,
+    /// The time of the runtime's latest request for an event.
+    polled: Instant,
 }
 
 /// An invocation with a response whose observer may learn more.
@@ -167,13 +169,14 @@ impl Instance {
             assigned: VecDeque::new(),
             running: Vec::new(),
             pending_next: VecDeque::new(),
+            polled: started,
         })
     }
 
     async fn run(&mut self, invocations: &mut mpsc::Receiver<Invocation>) -> ExitCause {
         loop {
             while self.deliver() {}
-            let deadline = self.deadline();
+            let (deadline, idle_deadline) = (self.deadline(), self.idle_deadline());
             let request = tokio::select! {
                 // Requests that the runtime sent before it ended come first.
                 biased;
@@ -184,6 +187,7 @@ impl Instance {
                 }
                 status = self.process.exited() => return ExitCause::Exited(status),
                 () = sleep_until(deadline) => return ExitCause::TimedOut(self.time_limit()),
+                () = sleep_until(idle_deadline) => return ExitCause::IdleTimedOut,
                 () = wait_for_closing(&mut self.closing) => return ExitCause::Closing,
             };
             if let Some(error) = self.handle(request) {
@@ -258,6 +262,7 @@ impl Instance {
             self.polls.pop_front();
         }
         self.polls.push_back(poll);
+        self.polled = Instant::now();
     }
 
     /// Accepts the runtime's response to an event, if that event is running.
@@ -291,6 +296,18 @@ impl Instance {
         let pending_next = self.pending_next.iter().copied();
         let all = running.chain(pending_next).chain([self.init_deadline]);
         all.flatten().min()
+    }
+
+    /// The time at which the process is ended unless an event comes before. `None` while it has one.
+    fn idle_deadline(&self) -> Option<Instant> {
+        let is_idle = !self.polls.is_empty() && self.running.is_empty() && self.assigned.is_empty();
+        let limit = self
+            .guard
+            .registry
+            .config
+            .idle_timeout
+            .filter(|_| is_idle)?;
+        self.polled.checked_add(limit)
     }
 
     /// The time limit of the current phase.

@@ -6,20 +6,23 @@ use std::io::{Cursor, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use zip::ZipArchive;
 
 use super::deploys::UploadedDeploy;
 use super::run_folder::RunFolder;
 use super::upload_store::UploadedFunction;
-use crate::lambda::{Function, FunctionConfig, LogSink};
+use crate::lambda::{Function, FunctionConfig, LogLine, LogSink};
 use crate::netlify::{Deploy, SiteConfig};
+use crate::requests::{Recorder, RequestLog};
 use crate::{Error, ErrorKind};
 
 /// A folder for the files of deploys and the programs of their functions.
 pub(super) struct DeployFolder {
     /// Created for the first deploy: most sites have none.
     folder: OnceLock<RunFolder>,
+    requests: RequestLog,
     log: LogSink,
 }
 
@@ -30,10 +33,13 @@ pub(super) struct HostedDeploy {
 }
 
 impl DeployFolder {
-    /// `log` gets the lines of all functions.
-    pub(super) fn new(log: LogSink) -> Self {
-        let folder = OnceLock::new();
-        Self { folder, log }
+    /// `requests` gets the requests, and `log` the lines of all functions.
+    pub(super) fn new(requests: RequestLog, log: LogSink) -> Self {
+        Self {
+            folder: OnceLock::new(),
+            requests,
+            log,
+        }
     }
 
     fn path(&self) -> Result<&Path, Error> {
@@ -56,16 +62,34 @@ impl DeployFolder {
             deploy: write_files(deploy, &publish)?,
             functions: Vec::new(),
         };
+        let stage = environment.get("STAGELINK_STAGE").cloned();
+        let stage = stage.unwrap_or_else(|| deploy.context.to_string());
+        hosted.deploy.recorder = Some(Recorder::of_deploy(&self.requests, &stage, &deploy.id));
         for (name, function) in &deploy.functions {
             let executable = self.program(name, function)?;
             let mut config = FunctionConfig::new(name, executable);
             config.environment.clone_from(environment);
-            config.logs = Arc::clone(&self.log);
+            config.logs = self.log_of(&stage);
+            config.asks_for_spans = true;
+            config.idle_timeout = Some(IDLE_TIMEOUT);
             let function = Function::new(config);
             hosted.functions.push(function.clone());
             hosted.deploy = hosted.deploy.with_function(name, Arc::new(function));
         }
         Ok(hosted)
+    }
+
+    /// Returns the log of a deploy with the variables of a stage.
+    fn log_of(&self, stage: &str) -> LogSink {
+        let (requests, log, stage) = (
+            self.requests.clone(),
+            Arc::clone(&self.log),
+            stage.to_owned(),
+        );
+        Arc::new(move |line: LogLine| {
+            requests.send_line(&stage, &line);
+            log(line);
+        })
     }
 
     /// Deletes the files of a deploy. Its programs stay: other deploys may have the same.
@@ -109,6 +133,10 @@ impl DeployFolder {
         Ok(file)
     }
 }
+
+/// Time after which a process of a deploy is ended. A replaced deploy stays at its own address, mostly without
+/// a request; on a machine of one's own its processes would gather.
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
 
 impl UploadedFunction {
     /// Unpacks the archive. Returns its files by name.

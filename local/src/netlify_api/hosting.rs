@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::NetlifyApi;
 use super::app_state::AppState;
+use super::hosted_deploy::DeployFolder;
 use super::live_hosts::LiveHosts;
 use crate::Error;
 use crate::lambda::LogLine;
 use crate::netlify::{BoundSite, Site, Timeouts};
+use crate::requests::RequestLog;
 
 /// A running server of the deploys that are ready, as the API has them at each moment.
 ///
@@ -54,7 +56,24 @@ impl NetlifyApi {
         &self,
         log: impl Fn(LogLine) + Send + Sync + 'static,
     ) -> Result<Hosting, Error> {
-        let hosts = LiveHosts::new(self.state.clone(), Arc::new(log));
+        self.host_with_requests(&RequestLog::default(), log).await
+    }
+
+    /// Serves the deploys as [`host`](Self::host) does, and records their requests.
+    ///
+    /// The stage of a record is the `STAGELINK_STAGE` of the deploy's variables or, without one, the
+    /// deploy's context.
+    ///
+    /// # Errors
+    ///
+    /// As [`host`](Self::host).
+    pub async fn host_with_requests(
+        &self,
+        requests: &RequestLog,
+        log: impl Fn(LogLine) + Send + Sync + 'static,
+    ) -> Result<Hosting, Error> {
+        let folder = DeployFolder::new(requests.clone(), Arc::new(log));
+        let hosts = LiveHosts::new(self.state.clone(), folder);
         hosts.open_ready().await?;
         let bound = BoundSite::bind_finder(0, Arc::new(hosts.clone())).await?;
         let site = bound.serve(Timeouts::default());

@@ -11,7 +11,7 @@ use super::app_state::AppState;
 use super::deploys::{DeployState, UploadedDeploy};
 use super::hosted_deploy::{DeployFolder, HostedDeploy};
 use super::protection::password_page;
-use crate::lambda::{Function, LogSink};
+use crate::lambda::Function;
 use crate::netlify::{DeployOrResponse, FindDeploy, FoundDeploy, ServedDeploy, text_response};
 use crate::{Error, ErrorKind};
 
@@ -37,11 +37,11 @@ struct OpenedDeploy {
 }
 
 impl LiveHosts {
-    /// Creates the hosts of an account. `log` gets the lines of all functions.
-    pub(super) fn new(state: AppState, log: LogSink) -> Self {
+    /// Creates the hosts of an account, whose deploys go to a folder.
+    pub(super) fn new(state: AppState, folder: DeployFolder) -> Self {
         Self(Arc::new(Inner {
             state,
-            folder: DeployFolder::new(log),
+            folder,
             opened: Mutex::default(),
             opening: tokio::sync::Mutex::default(),
         }))

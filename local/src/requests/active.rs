@@ -16,6 +16,7 @@ use crate::lambda::{InstanceStart, InvocationObserver, InvokeError, LogLine, Spa
 pub(crate) struct Recorder {
     log: RequestLog,
     stage: Arc<str>,
+    deploy: Option<Arc<str>>,
 }
 
 /// A request that runs. Its record is finished when the last owner drops it: the site, which
@@ -41,6 +42,15 @@ impl Recorder {
         Self {
             log: log.clone(),
             stage: stage.into(),
+            deploy: None,
+        }
+    }
+
+    /// Returns the recorder of a deploy that has the variables of a stage.
+    pub(crate) fn of_deploy(log: &RequestLog, stage: &str, deploy: &str) -> Self {
+        Self {
+            deploy: Some(deploy.into()),
+            ..Self::new(log, stage)
         }
     }
 
@@ -52,7 +62,8 @@ impl Recorder {
         method: &str,
         path: &str,
     ) -> Arc<ActiveRequest> {
-        let record = RequestRecord::new(id, trigger, &self.stage, (method, path));
+        let mut record = RequestRecord::new(id, trigger, &self.stage, (method, path));
+        record.deploy = self.deploy.as_deref().map(str::to_owned);
         self.log.send_started(&record);
         Arc::new(ActiveRequest {
             log: self.log.clone(),

@@ -18,6 +18,9 @@ pub struct RequestRecord {
     pub time: Timestamp,
     /// Name of the stage.
     pub stage: String,
+    /// Id of the deploy of the local Netlify that got the request; `None` for the functions that the site
+    /// itself runs.
+    pub deploy: Option<String>,
     /// The cause of the invocation.
     pub trigger: Trigger,
     /// Name of the function; `None` for a file and a redirect.
@@ -91,6 +94,7 @@ impl RequestRecord {
             id: id.to_owned(),
             time: Timestamp::now(),
             stage: stage.to_owned(),
+            deploy: None,
             trigger,
             function: None,
             method: method.to_owned(),
@@ -132,6 +136,7 @@ impl RequestRecord {
             "id": self.id,
             "time": self.time.to_string(),
             "stage": self.stage,
+            "deploy": self.deploy,
             "trigger": self.trigger.as_str(),
             "function": self.function,
             "method": self.method,

@@ -36,6 +36,12 @@ pub(super) async fn repeat(
             "it may write: confirm that it is sent again",
         );
     }
+    if record.deploy.is_some() {
+        return refusal(
+            StatusCode::CONFLICT,
+            "a deploy of the local Netlify got this request: send it to the deploy's address again",
+        );
+    }
     let repeated = match &board.sites {
         Sites::Local(sites) => {
             let site = sites.iter().find(|site| site.name() == record.stage);

@@ -67,11 +67,19 @@ pub(super) fn request(record: &RequestRecord, columns: Columns) -> String {
     if let Some(first_byte) = record.first_byte {
         line.push_str(&format!("  streamed after {}", milliseconds(first_byte)));
     }
+    if let Some(deploy) = &record.deploy {
+        line.push_str(&format!("  deploy {}", short_deploy(deploy)));
+    }
     if let Some(error) = &record.error {
         let error = style(one_line(error).to_string()).red().for_stderr();
         line.push_str(&format!("  {error}"));
     }
     format!("{line}  {}", dim(record.short_id().to_owned()))
+}
+
+/// Returns the beginning of a deploy's id, by which a person tells deploys apart.
+fn short_deploy(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }
 
 /// Returns the line of a request that runs for long.

@@ -1,11 +1,13 @@
 //! The choice of the instance for an event: a warm one, a new one, or the next free one.
 
 use std::pin::pin;
+use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
+use tokio::time::timeout;
 
-use super::{Gate, echo, event, invoke, poll_once, set_variable};
+use super::{Gate, TIMEOUT, echo, event, invoke, poll_once, set_variable};
 use crate::lambda::LogStream;
 
 #[tokio::test]
@@ -161,6 +163,26 @@ async fn instance_that_exits_while_idle_is_replaced() {
     invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 2);
     function.shutdown().await;
+}
+
+#[tokio::test]
+async fn instance_without_an_event_ends_after_the_idle_timeout() {
+    let (function, mut logs) =
+        echo(|config| config.idle_timeout = Some(Duration::from_millis(300)));
+    let gate = Gate::new().await;
+    // An event that lasts longer than that is no idle time.
+    let (first, ()) = tokio::join!(invoke(&function, gate.event("/gate")), async {
+        let (mut running, _) = gate.accept().await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        running.write_all(b".").await.unwrap();
+    });
+    let ended = function.pool().registry().wait_until_empty();
+    timeout(TIMEOUT, ended).await.unwrap();
+    let second = invoke(&function, event("/")).await;
+    assert_ne!(first["pid"], second["pid"]);
+    assert_eq!(function.started_count(), 2);
+    function.shutdown().await;
+    assert!(!logs.take_line(LogStream::Platform, ""));
 }
 
 #[tokio::test]

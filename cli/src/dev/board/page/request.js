@@ -27,6 +27,7 @@ function show(record) {
   body.replaceChildren(
     facts([
       ["stage", record.stage],
+      ["deploy", record.deploy],
       ["function", record.function ?? "none: a file or a redirect"],
       ["came by", record.trigger],
       ["at", clock(record.time)],
@@ -81,7 +82,7 @@ function again(record) {
     buttons.replaceChildren(question, yes, close());
     yes.focus();
   });
-  send.disabled = record.event == null;
+  send.disabled = record.event == null || record.deploy != null;
   buttons.append(send, close());
   return buttons;
 }

@@ -18,7 +18,8 @@ let isPaused = false;
 let isDue = false;
 let since = { requests: 0, failed: 0 };
 
-byId("legend").append(...Object.entries({ ...PHASES, unfinished: "did not end" }).map(([phase, name]) =>
+const LEGEND = { ...PHASES, unfinished: "did not end", own: "the function's own time" };
+byId("legend").append(...Object.entries(LEGEND).map(([phase, name]) =>
   el("li", {}, el("i", { class: phase }), name)));
 
 export const isFailed = (record) =>
@@ -129,6 +130,7 @@ function moreOf(record) {
   else if (record.start) parts.push(record.start);
   const trips = record.database?.round_trips;
   if (trips > 0) parts.push(count(trips, "round trip"));
+  if (record.deploy) parts.push("deploy");
   if (record.status == null && record.error) parts.push(record.error);
   return parts.join(", ");
 }
