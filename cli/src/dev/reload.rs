@@ -12,7 +12,7 @@ use stagelink_local::netlify::SiteConfig;
 use stagelink_local::{Cloud, CloudUpdate, Error, FunctionSite, StageSite};
 use stagelink_pipeline::SETTINGS_FILE;
 
-use super::build_news::BuildNews;
+use super::build_news::{BuildNews, Part};
 use super::environment::{OwnVariables, StageVariables};
 use super::schedules;
 use super::sources::Sources;
@@ -127,7 +127,7 @@ impl Reload {
 
     /// Notes that the first build is served from now on.
     pub(super) fn first_is_served(&self) {
-        self.news.served();
+        self.news.served(Part::Functions);
     }
 
     /// Tells of the builds.
@@ -152,12 +152,13 @@ impl Reload {
         }
         if self.site_files().iter().any(|file| changed.contains(file)) {
             let served = self.serve_site(cloud).await;
-            self.tell_end(served, "the site is served as before");
+            self.tell_end(Part::Site, served, "the site is served as before");
         }
         let mut is_due = false;
         if changed.iter().any(|file| self.is_of_variables(file)) {
             let served = self.serve_variables(cloud).await;
-            self.tell_end(served, "functions keep the variables that they have");
+            let consequence = "functions keep the variables that they have";
+            self.tell_end(Part::Variables, served, consequence);
             // A program may have failed to start for lack of one.
             is_due = self.has_failed;
         }
@@ -172,7 +173,8 @@ impl Reload {
         if is_due {
             let served = self.serve_build(cloud).await;
             self.has_failed = served.is_err();
-            self.tell_end(served, "the site goes on with the programs that it has");
+            let consequence = "the site goes on with the programs that it has";
+            self.tell_end(Part::Functions, served, consequence);
         }
     }
 
@@ -280,14 +282,14 @@ impl Reload {
     }
 
     /// Tells that a change is served; of an error, what is served all the same.
-    fn tell_end(&self, result: anyhow::Result<()>, consequence: &str) {
+    fn tell_end(&self, part: Part, result: anyhow::Result<()>, consequence: &str) {
         let Err(error) = result else {
-            return self.news.served();
+            return self.news.served(part);
         };
         let consequence = format!("{consequence}; the next save is tried again");
         note_error(&error);
         note(format_args!("  {consequence}"));
-        self.news.failed(&error, &consequence);
+        self.news.failed(part, &error, &consequence);
     }
 
     fn list(&self) -> WatchList {

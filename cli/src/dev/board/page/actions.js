@@ -37,7 +37,7 @@ const NAMES = {
   from: "from", to: "to", stage: "stage", site: "site", artifact: "artifact", commit: "commit",
   source_deploy: "deploy", deploy: "to deploy", published_deploy: "live now", replaced_artifact: "replaces",
   functions: "functions", files: "static files", deployed_at: "was live from", is_locked: "publishing",
-  migrations: "migrations", possible_after: "possible later",
+  migrations: "migrations", possible_after: "possible later", tested_paths: "tested paths",
 };
 
 function valueOf(name, value) {

@@ -39,7 +39,7 @@ function showAbout({ pipeline, remote }) {
 
 function showBuild(build) {
   const phases = {
-    served: `the last build is served since ${clock(build.since)}`,
+    served: `the last change is served since ${clock(build.since)}`,
     building: "building …",
     failed: "the last change is not served",
   };
