@@ -59,8 +59,8 @@ async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
     let target = DeployTarget::find(request).await?;
     step.done("the site and the database");
     if !options.no_build {
-        if options.local.local.is_some() {
-            note(LOCAL_BUILD);
+        if options.local.local.is_some() && !project.join("dist").exists() {
+            note(FIRST_LOCAL_BUILD);
         }
         build::build_for_netlify(&project).await?;
     }
@@ -95,7 +95,7 @@ async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
 }
 
 /// `stagelink dev` has built the same functions, and its build is of no use here.
-const LOCAL_BUILD: &str = "  ! the functions are built anew, for release, as they are for Netlify: the first such build takes \
+const FIRST_LOCAL_BUILD: &str = "  ! the functions are built anew, for release, as they are for Netlify: the first such build takes \
      minutes, apart from those of `stagelink dev`";
 
 /// Returns the stage of a deploy, to be looked at where it is stopped.

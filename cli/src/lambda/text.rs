@@ -35,6 +35,8 @@ pub(crate) fn plan(plan: &LambdaPlanSummary) -> String {
         table.add_row([&function.name, &change(function)]);
     }
     table.add_row(["migrations", &migrations]);
+    let test = "the self-check of each new version, before its alias points to it";
+    table.add_row(["test", test]);
     let mut text = table.to_string();
     for name in &plan.possible_after {
         let _ = write!(

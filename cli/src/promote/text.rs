@@ -14,7 +14,7 @@ pub(crate) fn plan(plan: &PlanSummary) -> String {
         false => commit.to_owned(),
     };
     let replaced = match (&plan.replaced_artifact, plan.is_promoted) {
-        (_, true) => "the same artifact: promoting it once more needs --again".to_owned(),
+        (_, true) => "the same artifact: --again promotes it once more".to_owned(),
         (Some(artifact), false) => format!("artifact {}", short(artifact)),
         (None, false) => "an artifact that is not known".to_owned(),
     };
@@ -22,6 +22,10 @@ pub(crate) fn plan(plan: &PlanSummary) -> String {
         true => "none".to_owned(),
         false => plan.migrations.join(", "),
     };
+    let mut test = "the self-check of each function".to_owned();
+    for path in &plan.tested_paths {
+        test.push_str(&format!(", {}", one_line(path)));
+    }
     for (name, value) in [
         ("site", plan.site.clone()),
         ("artifact", short(&plan.artifact).to_owned()),
@@ -38,6 +42,7 @@ pub(crate) fn plan(plan: &PlanSummary) -> String {
             },
         ),
         ("migrations", migrations),
+        ("test", test),
     ] {
         table.add_row([name, &value]);
     }

@@ -58,6 +58,9 @@ pub struct PlanSummary {
     pub migrations: Vec<String>,
     /// The migrations of *after* that become possible by the promotion.
     pub possible_after: Vec<String>,
+    /// The paths that the new deploy has to answer before it is live, besides the self-check of each
+    /// function, as `/api/notes (200)`.
+    pub tested_paths: Vec<String>,
     /// Remarks, each a sentence.
     pub notes: Vec<String>,
 }
@@ -86,16 +89,22 @@ impl PromotionPlan {
                 ),
             ));
         }
-        let source = source::of_branch(&site, from, &request.from_branch, &visitor).await?;
-        let Some(published) = site.published_deploy()? else {
-            return Err(Error::new(
+        let published = site.published_deploy()?.ok_or_else(|| {
+            Error::new(
                 ErrorKind::Promotion,
                 format!(
                     "the site {} has no published deploy, whose lock would keep an untested one \
                      from going live: make the first one by `stagelink deploy {to}`",
                     site.name()
                 ),
-            ));
+            )
+        });
+        let source = source::of_branch(&site, from, &request.from_branch, &visitor).await;
+        // A new site lacks both deploys, and one answer names both.
+        let (source, published) = match (source, published) {
+            (Ok(source), Ok(published)) => (source, published),
+            (Err(error), Err(second)) => return Err(error.and_details(vec![second.to_string()])),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => return Err(error),
         };
         let manifest = &source.manifest;
         let commit = manifest.commit.name.as_deref();
@@ -157,6 +166,7 @@ impl PromotionPlan {
                 .map(|one| format!("V{}__{}", one.version, one.name))
                 .collect(),
             possible_after: schema.possible_after(),
+            tested_paths: request.paths.iter().map(ToString::to_string).collect(),
             notes,
         };
         Ok(Self {

@@ -51,7 +51,11 @@ impl RollbackPlan {
         ensure_none_of_others(&request.database, COMMAND).await?;
         let site = Site::find(&request.access, &request.site, true).await?;
         let Some(mut published) = site.published_deploy()? else {
-            return refused(format!("the site {} has no published deploy", site.name()));
+            return refused(format!(
+                "the site {} has no published deploy, so there is nothing to take back: `stagelink deploy \
+                 {stage}` makes the first one",
+                site.name()
+            ));
         };
         let is_locked = published.locked == Some(true);
         let records = deploy_record::deploy_records(&request.database, MOST_RECORDS).await?;

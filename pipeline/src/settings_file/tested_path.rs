@@ -1,5 +1,7 @@
 //! A path that a deploy has to answer before it goes live.
 
+use std::fmt;
+
 use serde::Deserialize;
 
 /// A path of the site that the test of a deploy asks, and the status of the right response.
@@ -15,6 +17,13 @@ pub struct TestedPath {
     /// The status, 200 by default. A redirect is not followed.
     #[serde(default = "ok")]
     pub status: u16,
+}
+
+impl fmt::Display for TestedPath {
+    /// Writes the path with its status, as `/api/notes (200)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.path, self.status)
+    }
 }
 
 fn ok() -> u16 {
