@@ -92,7 +92,7 @@ impl CaseReport {
             }
         }
         if reads.failed > case.failed_reads {
-            unexpected.push(format!("{} reads failed", reads.failed));
+            unexpected.push(format!("reads failed: {}", reads.failed));
         }
         let (kept, not_counted) = match counted {
             None => (None, None),
@@ -102,7 +102,7 @@ impl CaseReport {
         if let Some(kept) = kept {
             for (number, what) in [(kept.lost, "lost"), (kept.doubled, "stored more than once")] {
                 if number > 0 {
-                    unexpected.push(format!("{number} writes were {what}"));
+                    unexpected.push(format!("writes {what}: {number}"));
                 }
             }
         }

@@ -63,10 +63,10 @@ fn writes_that_failed_are_in_doubt_until_they_succeed_with_their_key() {
 #[test]
 fn write_that_is_lost_or_doubled_is_not_as_expected() {
     let lost = report(&[("c", 1)], &[]);
-    assert_eq!(lost.unexpected, ["1 writes were lost"]);
+    assert_eq!(lost.unexpected, ["writes lost: 1"]);
     // In doubt or not, it is there twice.
     let doubled = report(&[("a", 1), ("c", 2)], &[]);
-    assert_eq!(doubled.unexpected, ["1 writes were stored more than once"]);
+    assert_eq!(doubled.unexpected, ["writes stored more than once: 1"]);
 }
 
 #[test]
