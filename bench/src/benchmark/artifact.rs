@@ -45,6 +45,15 @@ impl Artifact {
         }
     }
 
+    /// Returns a program that was built already, as by another commit.
+    pub(super) fn of_program(variant: Variant, program: PathBuf) -> anyhow::Result<Self> {
+        Ok(Self {
+            variant,
+            size: Size::of(&program)?,
+            entry: program,
+        })
+    }
+
     /// Compiles a variant as `stagelink build` compiles a function, with its own dependencies
     /// alone: Cargo would unify the features of crates that several variants share.
     async fn compile(variant: Variant, folder: &Path) -> anyhow::Result<Self> {

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use super::artifact::Artifact;
 use super::event::RequestKind;
 use super::runtime_api::{Batch, RuntimeApi, TimedAnswer};
+use super::starts::processor_time_ms;
 
 /// A process of a variant and the Runtime API that it polls. Drop kills the process.
 #[derive(Debug)]
@@ -143,6 +144,11 @@ impl Instance {
     pub(super) fn peak_memory_bytes(&self) -> Option<u64> {
         let path = format!("/proc/{}/status", self.child.id());
         peak_of(&fs::read_to_string(Path::new(&path)).ok()?)
+    }
+
+    /// The processor's time that it has taken so far, with the kernel's.
+    pub(super) fn processor_time_ms(&self) -> anyhow::Result<f64> {
+        processor_time_ms(self.child.id())
     }
 
     /// Ends the process as Lambda does, and waits until it is gone.

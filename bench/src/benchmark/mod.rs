@@ -15,6 +15,7 @@ mod result_table;
 mod round_trips;
 mod rounds;
 mod runtime_api;
+mod starts;
 mod statistics;
 mod suite;
 mod svg;
@@ -37,6 +38,7 @@ use self::machine::Machine;
 use self::measurements::Measurements;
 use self::round_trips::RoundTripCounts;
 use self::rounds::Endpoints;
+use self::starts::Starts;
 
 pub use self::report::BenchmarkReport;
 pub use self::suite::Suite;
@@ -57,6 +59,8 @@ pub struct Benchmark {
     pub instances: usize,
     /// Number of warm requests that callgrind counts; `None` skips callgrind.
     pub callgrind_requests: Option<usize>,
+    /// The program of the variant stagelink of another commit, whose start is compared.
+    pub former: Option<PathBuf>,
     /// The Postgres for all suites. Round trips are counted on other versions as well.
     pub postgres: ServerSource,
     /// The folder for the installed Node variant and the files of callgrind.
@@ -105,6 +109,16 @@ impl Benchmark {
                 Measurements::new(artifact.variant, artifact.size, instructions, samples)
             }));
         }
+        let own = artifacts
+            .iter()
+            .find(|one| one.variant == Variant::Stagelink);
+        let starts = match own.filter(|_| self.includes(Suite::Starts)) {
+            Some(own) => {
+                let former = self.former.clone();
+                Some(Starts::measure(own, &items, former, self.rounds).await?)
+            }
+            None => None,
+        };
         let size = ScenarioSize {
             rounds: self.rounds,
             instances: self.instances,
@@ -117,6 +131,7 @@ impl Benchmark {
         }
 
         let mut goals = evaluate(&measurements, &counted);
+        goals.extend(starts.iter().flat_map(Starts::evaluate));
         goals.extend(failures.evaluate());
         Ok(BenchmarkReport {
             machine,
@@ -125,6 +140,7 @@ impl Benchmark {
             requests: self.requests,
             measurements,
             round_trips: counted,
+            starts,
             failures,
             goals,
         })

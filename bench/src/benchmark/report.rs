@@ -13,6 +13,7 @@ use super::machine::Machine;
 use super::measurements::{Measurements, cold_start, distant_cold_start, p50};
 use super::result_table::{ResultTable, absent};
 use super::round_trips::{RoundTripCounts, RoundTrips};
+use super::starts::Starts;
 use super::statistics::Spread;
 use super::variant::Variant;
 use crate::format::{grouped, wrapped};
@@ -26,6 +27,7 @@ pub struct BenchmarkReport {
     pub(super) requests: usize,
     pub(super) measurements: Vec<Measurements>,
     pub(super) round_trips: Vec<RoundTripCounts>,
+    pub(super) starts: Option<Starts>,
     pub(super) failures: FailureResults,
     pub(super) goals: Vec<Goal>,
 }
@@ -126,6 +128,7 @@ impl BenchmarkReport {
         if !self.round_trips.is_empty() {
             tables.push(self.all_round_trips());
         }
+        tables.extend(self.starts.as_ref().map(Starts::table));
         tables.extend(self.failures.tables());
         if !self.goals.is_empty() {
             tables.push(self.all_goals());
@@ -333,6 +336,12 @@ impl BenchmarkReport {
                  and one for opening TCP. MB are millions of bytes. ",
             );
         }
+        if self.starts.is_some() {
+            method.push_str(
+                "The processor's time of a start is that of its threads until the first answer, with the \
+                 kernel's. ",
+            );
+        }
         method + &self.failures.method()
     }
 }
@@ -347,6 +356,7 @@ mod tests {
     use super::super::failures::tests::failures;
     use super::super::goals::evaluate;
     use super::super::measurements::tests::measurements;
+    use super::super::starts::tests::starts;
     use super::*;
 
     fn report() -> BenchmarkReport {
@@ -384,6 +394,8 @@ mod tests {
         ];
         let failures = failures();
         let mut goals = evaluate(&measurements, &round_trips);
+        let starts = starts(1.7, 2.0, 3.0, 8.0);
+        goals.extend(starts.evaluate());
         goals.extend(failures.evaluate());
         BenchmarkReport {
             compared: measurements.iter().map(|one| one.variant).collect(),
@@ -400,6 +412,7 @@ mod tests {
             goals,
             measurements,
             round_trips,
+            starts: Some(starts),
             failures,
         }
     }
@@ -415,6 +428,7 @@ mod tests {
             "| stagelink, direct TLS | – | 5 cold, 1 warm |",
             "| floor | 7 cold, 1 warm | 7 cold, 1 warm |",
             "| cold start within 1.05 of the floor | 1.000 | met |",
+            "| of deploy time, with the password | 2.00 ms | 2.00 to 3.00 | 1.18 |",
             "| after a freeze every request is answered | 2 of 2 with 200 | met |",
             "- deadpool-verified at the database: 290 times 502: no connection",
             "![storms](storms.svg)",

@@ -9,6 +9,8 @@ use serde::Serialize;
 pub enum Suite {
     /// Cold starts, warm requests, memory, sizes and round trips.
     Speed,
+    /// The processor's time of stagelink's start, by the source of its credentials.
+    Starts,
     /// The request after one whose query the function has abandoned.
     Abandoned,
     /// The request after a freeze in which the connection was lost.
@@ -19,5 +21,11 @@ pub enum Suite {
 
 impl Suite {
     /// All suites, in the order in which they run.
-    pub const ALL: [Self; 4] = [Self::Speed, Self::Abandoned, Self::Freeze, Self::Storms];
+    pub const ALL: [Self; 5] = [
+        Self::Speed,
+        Self::Starts,
+        Self::Abandoned,
+        Self::Freeze,
+        Self::Storms,
+    ];
 }

@@ -45,6 +45,11 @@ struct Args {
     #[arg(long, value_name = "NAME", num_args = 1.., value_delimiter = ',')]
     variants: Vec<Variant>,
 
+    /// The program of the variant stagelink of another commit, as target/bench/variant-stagelink of its
+    /// checkout: the suite `starts` compares its start.
+    #[arg(long, value_name = "PROGRAM")]
+    former: Option<PathBuf>,
+
     /// Skips counting instructions, which needs valgrind (Debian: `apt-get install valgrind`).
     #[arg(long)]
     no_callgrind: bool,
@@ -87,6 +92,7 @@ impl Args {
             requests: self.requests.map_or(requests, usize::from),
             instances: self.instances.map_or(instances, usize::from),
             callgrind_requests: (!self.no_callgrind).then_some(callgrind_requests),
+            former: self.former,
             postgres,
             folder: self.output,
         })

@@ -1,0 +1,288 @@
+//! The processor's time of stagelink's start, by the source of its credentials.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use serde::Serialize;
+use stagelink::Stage;
+use stagelink_cli::progress::Step;
+use stagelink_local::heroku::{Access, Heroku, Stage as HerokuStage};
+use stagelink_tests::Authority;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{JoinHandle, block_in_place};
+
+use super::artifact::Artifact;
+use super::goals::Goal;
+use super::instance::Instance;
+use super::item_database::ItemDatabase;
+use super::result_table::ResultTable;
+use super::rounds::shuffled_order;
+use super::statistics::Spread;
+use super::variant::Variant;
+
+/// The starts of all rounds.
+#[derive(Clone, Debug, Serialize)]
+pub(super) struct Starts {
+    /// Milliseconds of each round, by source.
+    samples: Vec<(Source, Vec<f64>)>,
+}
+
+/// The source of the credentials of a start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Source {
+    /// `STAGELINK_CREDENTIALS` with SCRAM keys, as `stagelink link` sets it.
+    ScramKeys,
+    /// `STAGELINK_CREDENTIALS` with the URL alone.
+    Password,
+    /// Heroku's API, over TLS.
+    Provider,
+    /// As the first, by the program of another commit.
+    Former,
+}
+
+/// The local Heroku behind TLS, with a database of staging.
+struct TlsHeroku {
+    heroku: Heroku,
+    token: String,
+    /// The root that signed the certificate of the TLS.
+    root: String,
+    port: u16,
+    serving: JoinHandle<()>,
+}
+
+impl Starts {
+    /// Starts the variant stagelink by each source in each round. `former` is its program of another
+    /// commit.
+    pub(super) async fn measure(
+        artifact: &Artifact,
+        items: &ItemDatabase,
+        former: Option<PathBuf>,
+        rounds: usize,
+    ) -> anyhow::Result<Self> {
+        let step = Step::begin("processor time of starts");
+        let tell = step.teller();
+        let access = items.access();
+        let heroku = TlsHeroku::start(&access.url).await?;
+        let former = former.map(|program| Artifact::of_program(Variant::Stagelink, program));
+        let former = former.transpose()?;
+        let own = Variant::Stagelink.variables(&access);
+        let without_keys = own.iter().map(|(name, value)| {
+            let url = value.split("#scram=").next().unwrap_or(value);
+            (*name, url.to_owned())
+        });
+        let mut ways = vec![
+            (Source::ScramKeys, artifact, own.clone()),
+            (Source::Password, artifact, without_keys.collect()),
+            (Source::Provider, artifact, heroku.variables()),
+        ];
+        ways.extend(former.as_ref().map(|former| (Source::Former, former, own)));
+        let mut samples: Vec<_> = ways.iter().map(|(way, ..)| (*way, Vec::new())).collect();
+        for round in 0..rounds {
+            tell(&format!("round {} of {rounds}", round + 1));
+            for place in shuffled_order(ways.len(), round) {
+                let (source, artifact, variables) = &ways[place];
+                let time = block_in_place(|| {
+                    let instance = Instance::start(artifact, variables)?;
+                    instance.processor_time_ms()
+                });
+                let time = time.with_context(|| format!("of a start by {}", source.words()))?;
+                samples[place].1.push(time);
+            }
+        }
+        step.done(&format!("{rounds} rounds"));
+        heroku.stop().await?;
+        Ok(Self { samples })
+    }
+
+    pub(super) fn table(&self) -> ResultTable {
+        let row = |(source, times): &(Source, Vec<f64>)| {
+            let spread = Spread::of(times.iter().copied());
+            vec![
+                source.words().to_owned(),
+                format!("{:.2} ms", spread.median),
+                format!(
+                    "{:.2} to {:.2}",
+                    spread.first_quartile, spread.third_quartile
+                ),
+                format!(
+                    "{:.2}",
+                    self.ratio(*source, Source::ScramKeys).unwrap_or(1.0)
+                ),
+            ]
+        };
+        let header = ["credentials", "median", "middle half", "to the first"];
+        ResultTable {
+            title: "Processor time of a start of stagelink, with the kernel's".to_owned(),
+            header: header.map(str::to_owned).to_vec(),
+            rows: self.samples.iter().map(row).collect(),
+        }
+    }
+
+    pub(super) fn evaluate(&self) -> Vec<Goal> {
+        let mut goals = Vec::new();
+        if let Some(ratio) = self.ratio(Source::ScramKeys, Source::Password) {
+            goals.push(Goal {
+                description: "SCRAM keys of deploy time save at least 15 % of a start's processor time",
+                measured: format!("{:.0} %", (1.0 - ratio) * 100.0),
+                met: ratio <= 0.85,
+            });
+        }
+        if let Some(times) = self.of(Source::Provider) {
+            let median = Spread::of(times.iter().copied()).median;
+            goals.push(Goal {
+                description: "a start that asks a provider takes at most 2 ms of processor time",
+                measured: format!("{median:.2} ms"),
+                met: median <= 2.0,
+            });
+        }
+        if let Some(ratio) = self.ratio(Source::ScramKeys, Source::Former) {
+            goals.push(Goal {
+                description: "at most 0.7 of the processor time of the former program's start",
+                measured: format!("{ratio:.2}"),
+                met: ratio <= 0.7,
+            });
+        }
+        goals
+    }
+
+    /// The ratio of two sources, as the median over the rounds.
+    fn ratio(&self, one: Source, base: Source) -> Option<f64> {
+        let (one, base) = (self.of(one)?, self.of(base)?);
+        Some(Spread::of_ratios(one.iter().copied(), base.iter().copied()).median)
+    }
+
+    fn of(&self, source: Source) -> Option<&[f64]> {
+        let mut all = self.samples.iter();
+        let found = all.find(|(one, _)| *one == source)?;
+        Some(&found.1)
+    }
+}
+
+impl Source {
+    fn words(self) -> &'static str {
+        match self {
+            Self::ScramKeys => "of deploy time, with SCRAM keys",
+            Self::Password => "of deploy time, with the password",
+            Self::Provider => "of Heroku's API, over TLS",
+            Self::Former => "of deploy time, the former program",
+        }
+    }
+}
+
+impl TlsHeroku {
+    async fn start(database_url: &str) -> anyhow::Result<Self> {
+        let heroku = Heroku::start(0).await?;
+        heroku.create_pipeline(PIPELINE)?;
+        heroku.create_app(APP)?;
+        heroku.couple(PIPELINE, APP, HerokuStage::Staging)?;
+        heroku.set_config_var(APP, "DATABASE_URL", database_url)?;
+        let token = heroku.create_token(&Access::Apps(vec![APP.to_owned()]))?;
+        let authority = Authority::new("the benchmark's authority");
+        let identity = authority.certify();
+        let (certificate, key) = (&identity.certificate_pem, &identity.key_pem);
+        let identity = native_tls::Identity::from_pkcs8(certificate.as_bytes(), key.as_bytes())?;
+        let acceptor = native_tls::TlsAcceptor::new(identity)?;
+        let acceptor = tokio_native_tls::TlsAcceptor::from(acceptor);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let port = listener.local_addr()?.port();
+        let upstream = heroku.url().trim_start_matches("http://").to_owned();
+        let serving = tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
+                tokio::spawn(async move {
+                    let mut client = acceptor.accept(client).await.ok()?;
+                    let mut server = TcpStream::connect(upstream).await.ok()?;
+                    copy_bidirectional(&mut client, &mut server).await.ok()
+                });
+            }
+        });
+        Ok(Self {
+            heroku,
+            token,
+            root: authority.pem(),
+            port,
+            serving,
+        })
+    }
+
+    fn variables(&self) -> Vec<(&'static str, String)> {
+        let url = format!("https://localhost:{}", self.port);
+        vec![
+            ("STAGELINK_STAGE", Stage::STAGING.to_string()),
+            ("STAGELINK_HEROKU_PIPELINE", PIPELINE.to_owned()),
+            ("STAGELINK_HEROKU_API_URL", url),
+            ("STAGELINK_PROVIDER_ROOT_CERTIFICATES", self.root.clone()),
+            ("HEROKU_API_KEY", self.token.clone()),
+        ]
+    }
+
+    async fn stop(self) -> anyhow::Result<()> {
+        self.serving.abort();
+        self.heroku.stop().await;
+        Ok(())
+    }
+}
+
+/// Returns the processor's time of all threads of a process, with the kernel's, in milliseconds.
+///
+/// # Errors
+///
+/// When the system does not report it, as other systems than Linux.
+pub(super) fn processor_time_ms(process: u32) -> anyhow::Result<f64> {
+    let threads = fs::read_dir(format!("/proc/{process}/task"))
+        .context("this system does not report the processor's time of a process's threads")?;
+    let mut total = 0;
+    for thread in threads {
+        let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+        let time = statistics.split(' ').next().unwrap_or_default();
+        total += time
+            .parse::<u64>()
+            .context("an unknown form of schedstat")?;
+    }
+    Ok(total as f64 / 1e6)
+}
+
+const PIPELINE: &str = "shop";
+const APP: &str = "shop-staging";
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    /// Starts with these times.
+    pub(crate) fn starts(keys: f64, password: f64, provider: f64, former: f64) -> Starts {
+        let times = |time: f64| vec![time, time * 2.0, time];
+        Starts {
+            samples: vec![
+                (Source::ScramKeys, times(keys)),
+                (Source::Password, times(password)),
+                (Source::Provider, times(provider)),
+                (Source::Former, times(former)),
+            ],
+        }
+    }
+
+    #[test]
+    fn goals_are_judged_at_the_limit() {
+        let met = |starts: &Starts| {
+            let goals = starts.evaluate();
+            goals.iter().map(|goal| goal.met).collect::<Vec<_>>()
+        };
+        assert_eq!(met(&starts(1.7, 2.0, 2.0, 2.5)), [true, true, true]);
+        assert_eq!(met(&starts(1.8, 2.0, 2.1, 2.5)), [false, false, false]);
+    }
+
+    #[test]
+    fn time_of_this_process_grows() {
+        let before = processor_time_ms(std::process::id()).unwrap();
+        let mut sum = 0_u64;
+        while processor_time_ms(std::process::id()).unwrap() < before + 1.0 {
+            sum = std::hint::black_box(sum + 1);
+        }
+        assert!(sum > 0);
+    }
+}
