@@ -2,8 +2,11 @@
 
 use serde::Serialize;
 
-use super::measurements::{Measurements, cold_start, distant_cold_start};
+use super::measurements::{
+    Measurements, cold_start, direct_distant_cold_start, distant_cold_start,
+};
 use super::round_trips::RoundTripCounts;
+use super::statistics::Spread;
 use super::variant::Variant;
 
 /// A goal, with the measurement that decides it.
@@ -48,6 +51,16 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
             "cold start ahead of sqlx with the database 10 ms away",
             format!("sqlx takes {times:.2} times as long"),
             times > 1.0,
+        );
+    }
+    let direct: Option<Vec<_>> = own.samples.iter().map(direct_distant_cold_start).collect();
+    if let (Some(sqlx), Some(direct)) = (of(Variant::Sqlx), direct) {
+        let of_sqlx = sqlx.samples.iter().map(distant_cold_start);
+        let times = Spread::of_ratios(of_sqlx, direct).median;
+        goal(
+            "with direct TLS and the database 10 ms away sqlx takes 1.8 times as long",
+            format!("{times:.2}"),
+            times >= 1.8,
         );
     }
     if let Some(node) = of(Variant::Node) {
@@ -163,8 +176,9 @@ mod tests {
             .iter()
             .map(|goal| goal.met)
             .collect();
-        // The floor, sqlx near and away, Node, instructions of a start and of a request, size, memory.
-        let expected = [true, false, false, true, false, true, true, false];
+        // The floor, sqlx near, away and with direct TLS, Node, instructions of a start and of a request,
+        // size, memory.
+        let expected = [true, false, false, false, true, false, true, true, false];
         assert_eq!(met, expected);
     }
 

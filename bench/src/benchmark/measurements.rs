@@ -65,6 +65,11 @@ pub(super) fn distant_cold_start(sample: &Sample) -> f64 {
     sample.distant_cold_start_ms
 }
 
+/// Returns the cold start with a distant database and direct TLS, where it was measured.
+pub(super) fn direct_distant_cold_start(sample: &Sample) -> Option<f64> {
+    sample.direct_distant_cold_start_ms
+}
+
 /// Returns the median warm request of a sample.
 pub(super) fn p50(sample: &Sample) -> f64 {
     sample.p50_us
@@ -79,6 +84,8 @@ pub(super) mod tests {
         let sample = |cold_start_ms: &f64| Sample {
             cold_start_ms: *cold_start_ms,
             distant_cold_start_ms: *cold_start_ms + 60.0,
+            direct_distant_cold_start_ms: (variant == Variant::Stagelink)
+                .then_some(*cold_start_ms + 50.0),
             p50_us: 200.0,
             p99_us: 400.0,
             requests_per_second: 4_000.0,

@@ -162,6 +162,7 @@ impl Benchmark {
         let endpoints = Endpoints {
             near: items.access(),
             distant: items.access_at(away.port()),
+            takes_direct_tls: round_trips::takes_direct_tls(&items.version().await?),
         };
         block_in_place(|| rounds::run(artifacts, &endpoints, self.rounds, self.requests))
     }

@@ -85,7 +85,7 @@ async fn count_one(
 }
 
 /// Returns whether this version of Postgres accepts direct TLS, as 17 and newer do.
-fn takes_direct_tls(version: &str) -> bool {
+pub(super) fn takes_direct_tls(version: &str) -> bool {
     let major = version.split('.').next().and_then(|text| text.parse().ok());
     major.is_some_and(|major: u32| major >= 17)
 }

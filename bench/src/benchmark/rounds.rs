@@ -11,6 +11,7 @@ use super::artifact::Artifact;
 use super::instance::Instance;
 use super::item_database::ConnectionInfo;
 use super::statistics::{quantile, sorted};
+use super::variant::Variant;
 
 /// Measurements of one process of a variant.
 #[derive(Clone, Debug, Serialize)]
@@ -18,6 +19,8 @@ pub(super) struct Sample {
     pub(super) cold_start_ms: f64,
     /// Cold start with a round trip of [`DISTANCE`] to the database, in another process.
     pub(super) distant_cold_start_ms: f64,
+    /// The same with direct TLS; `None` for another variant, and where the server has none.
+    pub(super) direct_distant_cold_start_ms: Option<f64>,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,
     pub(super) requests_per_second: f64,
@@ -30,6 +33,15 @@ impl Sample {
         let variables = artifact.variant.variables(&endpoints.distant);
         settle();
         let distant = Instance::start(artifact, &variables)?.cold_start;
+        let direct = match endpoints.takes_direct_tls && artifact.variant == Variant::Stagelink {
+            true => {
+                let direct = ("STAGELINK_DIRECT_TLS", "true".to_owned());
+                let variables: Vec<_> = variables.into_iter().chain([direct]).collect();
+                settle();
+                Some(Instance::start(artifact, &variables)?.cold_start)
+            }
+            false => None,
+        };
         let variables = artifact.variant.variables(&endpoints.near);
         settle();
         let mut instance = Instance::start(artifact, &variables)?;
@@ -41,6 +53,7 @@ impl Sample {
         Ok(Self {
             cold_start_ms: instance.cold_start.as_secs_f64() * 1e3,
             distant_cold_start_ms: distant.as_secs_f64() * 1e3,
+            direct_distant_cold_start_ms: direct.map(|time| time.as_secs_f64() * 1e3),
             p50_us: quantile(&latencies, 0.5),
             p99_us: quantile(&latencies, 0.99),
             requests_per_second: requests as f64 / (batch.ended - batch.began).as_secs_f64(),
@@ -59,6 +72,7 @@ fn settle() {
 pub(super) struct Endpoints {
     pub(super) near: ConnectionInfo,
     pub(super) distant: ConnectionInfo,
+    pub(super) takes_direct_tls: bool,
 }
 
 /// Order of magnitude of a round trip between Netlify's default region for functions and the

@@ -147,7 +147,8 @@ impl Reload {
     async fn serve(&mut self, cloud: &impl Served, changed: &BTreeSet<PathBuf>) {
         if changed.contains(&self.project.join(SETTINGS_FILE)) {
             note(format_args!(
-                "  ! {SETTINGS_FILE} has changed: restart `stagelink dev` to use it"
+                "  ! {SETTINGS_FILE} has changed: other commands use it at once; restart `stagelink dev` if the \
+                 change is of the pipeline, the stages or the migrations' folder"
             ));
         }
         if self.site_files().iter().any(|file| changed.contains(file)) {
