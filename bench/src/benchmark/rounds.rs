@@ -19,7 +19,7 @@ pub(super) struct Sample {
     pub(super) cold_start_ms: f64,
     /// Cold start with a round trip of [`DISTANCE`] to the database, in another process.
     pub(super) distant_cold_start_ms: f64,
-    /// The same with direct TLS; `None` for another variant, and where the server has none.
+    /// Cold start with that distance and direct TLS; `None` for another variant, and where the server has none.
     pub(super) direct_distant_cold_start_ms: Option<f64>,
     pub(super) p50_us: f64,
     pub(super) p99_us: f64,

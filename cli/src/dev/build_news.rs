@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use tokio::sync::watch;
 
-/// What is built or read, and what has failed of it.
+/// The state of the builds, with the parts that failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct BuildState {
     pub(super) phase: BuildPhase,

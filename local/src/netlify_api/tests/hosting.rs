@@ -9,6 +9,7 @@ use super::{archive, deploy, deploy_with, request, start};
 use crate::api::test_client::{TestResponse, send};
 use crate::lambda::tests::example;
 use crate::netlify_api::{Hosting, NetlifyApi};
+use crate::requests::RequestLog;
 
 async fn get(hosting: &Hosting, host: &str, path: &str) -> TestResponse {
     let url = hosting.url("127.0.0.1");
@@ -117,6 +118,50 @@ async fn functions_get_the_environment_of_their_deploy() {
         assert_eq!(report["env"]["A"], value, "{report}");
     }
     hosting.stop().await;
+}
+
+#[tokio::test]
+async fn requests_to_deploys_are_recorded_with_the_stage_and_the_deploy() {
+    let netlify = start().await;
+    let requests = RequestLog::default();
+    let hosting = netlify.host_with_requests(&requests, |_| ()).await;
+    let hosting = hosting.expect("a hosting");
+    let stage = json!([{"key": "STAGELINK_STAGE", "value": "qa", "is_secret": false, "scopes": ["functions"]}]);
+    let of_stage = deploy_function(&netlify, json!({}), stage).await;
+    let without = deploy_function(&netlify, json!({"branch": "try"}), json!([])).await;
+    for host in ["shop.localhost", "try--shop.localhost"] {
+        let response = get(&hosting, host, "/.netlify/functions/env?token=canary").await;
+        assert_eq!(response.status, 200, "{}", response.body);
+    }
+    // A record is finished a moment after the function has asked for its next event.
+    let mut records = requests.records();
+    while records.len() < 2 {
+        tokio::task::yield_now().await;
+        records = requests.records();
+    }
+    hosting.stop().await;
+    let seen: Vec<_> = records
+        .iter()
+        .map(|of| {
+            (
+                of.stage.as_str(),
+                of.deploy.as_deref(),
+                of.function.as_deref(),
+            )
+        })
+        .collect();
+    let context = "branch:try";
+    let expected = [
+        ("qa", Some(of_stage.as_str()), Some("env")),
+        (context, Some(without.as_str()), Some("env")),
+    ];
+    assert_eq!(seen, expected);
+    assert!(
+        records
+            .iter()
+            .all(|of| of.path == "/.netlify/functions/env")
+    );
+    assert_eq!(records[0].to_json()["deploy"], json!(of_stage));
 }
 
 /// Every request is answered by one of the two deploys while they take turns.
