@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 
@@ -169,15 +169,29 @@ fn dep_info(text: &str) -> BTreeSet<PathBuf> {
                     characters.next();
                 }
                 ' ' => {
-                    files.insert(PathBuf::from(std::mem::take(&mut name)));
+                    files.insert(tidy(Path::new(&std::mem::take(&mut name))));
                 }
                 c => name.push(c),
             }
         }
-        files.insert(PathBuf::from(name));
+        files.insert(tidy(Path::new(&name)));
     }
     files.remove(Path::new(""));
     files
+}
+
+/// Returns a path without `..`: the compiler lists an included file as `src/../../../data/terms.txt`.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => {
+                tidied.pop();
+            }
+            component => tidied.push(component),
+        }
+    }
+    tidied
 }
 
 fn is_hidden(name: &OsStr) -> bool {
@@ -254,8 +268,8 @@ mod tests {
     }
 
     #[test]
-    fn list_of_the_compiler_has_names_with_spaces() {
-        let text = "/p/target/debug/hello: /p/a\\ b/main.rs /p/V1__a.sql\n\n# env-dep:CARGO=x\n";
+    fn list_of_the_compiler_has_names_with_spaces_and_paths_that_lead_upwards() {
+        let text = "/p/target/debug/hello: /p/a\\ b/main.rs /p/hello/src/../../V1__a.sql\n\n# env-dep:CARGO=x\n";
         let expected = ["/p/a b/main.rs", "/p/V1__a.sql"].map(PathBuf::from);
         assert_eq!(dep_info(text), expected.into());
         assert!(dep_info("").is_empty());
