@@ -1,5 +1,6 @@
 //! The project's own variables in `stagelink dev`: `.env`, `.env.STAGE`, `--env` and `RUST_LOG`.
 
+mod references;
 mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,6 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
+use stagelink::one_line;
+
+use self::references::Hidden;
 
 /// The sources of a project's own variables. A value never gets into a message.
 pub(super) struct OwnVariables {
@@ -84,8 +88,9 @@ impl OwnVariables {
     /// error has its name and its place.
     pub(super) fn of_stage(&self, stage: &str) -> anyhow::Result<StageVariables> {
         let mut found = StageVariables::default();
+        let mut known = BTreeMap::new();
         for file in self.file_names(stage) {
-            for (name, value) in self.file(&file)? {
+            for (name, value) in self.file(&file, &mut known)? {
                 found.add(self.of, &file, name, value)?;
             }
         }
@@ -114,26 +119,43 @@ impl OwnVariables {
         names
     }
 
-    /// Reads a file; one that is missing has no variables.
-    fn file(&self, name: &str) -> anyhow::Result<Vec<(String, String)>> {
+    /// Reads a file; one that is missing has no variables. `known` are those that it may refer to, and gets its
+    /// own.
+    fn file(
+        &self,
+        name: &str,
+        known: &mut BTreeMap<String, String>,
+    ) -> anyhow::Result<Vec<(String, String)>> {
         let text = match fs::read_to_string(self.project.join(name)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error).with_context(|| format!("could not read {name}")),
         };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        let hidden = Hidden::new(text);
         let mut variables = Vec::new();
-        for variable in dotenvy::Iter::new(text.as_bytes()) {
+        for variable in dotenvy::Iter::new(hidden.text.as_bytes()) {
             // The error of the parser quotes the line, which may hold a secret.
             let variable = variable.map_err(|error| match error {
                 dotenvy::Error::LineParse(end, _) => {
                     let last = variables.last().map(|(name, _): &(String, _)| &**name);
-                    line_number(text, last, &end)
+                    line_number(&hidden.text, last, &end)
                 }
                 _ => None,
             });
             match variable {
-                Ok((name, value)) => variables.push((name, value)),
+                Ok((own, value)) => {
+                    let Ok(value) = hidden.expand(&value, known) else {
+                        bail!(
+                            "could not read {name}: {} refers by $ to a variable that no line above it sets; \
+                             the command's own variables are not for functions. In single quotes $ stands for \
+                             itself",
+                            one_line(&own)
+                        );
+                    };
+                    known.insert(own.clone(), value.clone());
+                    variables.push((own, value));
+                }
                 Err(None) => bail!("could not read {name}: it is not of lines NAME=VALUE"),
                 Err(Some(line)) => bail!(
                     "could not read {name}: line {line} is not NAME=VALUE; a value with a space, a \

@@ -178,3 +178,18 @@ fn line_that_is_no_variable_is_named_by_its_number() {
     let error = refused(&[(".env", &format!("A.B={CANARY}"))], &[]);
     assert!(error.contains(".env has a variable whose name"), "{error}");
 }
+
+#[test]
+fn reference_reaches_variables_of_the_files_and_none_of_the_command() {
+    let files = [
+        (".env", "A=one\nB=\"$A two\"\n"),
+        (".env.staging", "C=${B}-$A\n"),
+    ];
+    let found = read(&files, &[], &[]).unwrap();
+    assert_eq!(found.variables["C"], "one two-one");
+    // The tests' own environment has these.
+    for text in ["X=$PATH", "X=\"${HOME}\"", "X=$CARGO_MANIFEST_DIR"] {
+        let error = refused(&[(".env", text)], &[]);
+        assert!(error.contains("X refers by $ to a variable"), "{error}");
+    }
+}
