@@ -14,8 +14,11 @@ pub(super) struct BuildState {
     pub(super) activity: Option<String>,
     /// The messages of the failures, and what is served all the same.
     pub(super) error: Option<String>,
-    /// The beginning of the phase, in the format of RFC 3339.
+    /// The time of the last change of this state, in the format of RFC 3339.
     pub(super) since: String,
+    /// Set while the functions are built; another part may change meanwhile.
+    #[serde(skip)]
+    is_building: bool,
     /// The parts whose last change could not be served, with the messages.
     #[serde(skip)]
     failures: BTreeMap<Part, String>,
@@ -27,6 +30,7 @@ pub(super) enum Part {
     Site,
     Variables,
     Functions,
+    Migrations,
 }
 
 /// A phase of a build.
@@ -52,6 +56,7 @@ impl BuildNews {
             activity: None,
             error: None,
             since: Timestamp::now().to_string(),
+            is_building: false,
             failures: BTreeMap::new(),
         }))
     }
@@ -61,12 +66,11 @@ impl BuildNews {
         self.0.subscribe()
     }
 
+    /// Tells that a build of the functions begins. What has failed stays told until it is served.
     pub(super) fn begin(&self) {
         self.0.send_modify(|state| {
-            state.phase = BuildPhase::Building;
-            state.activity = None;
-            state.error = None;
-            state.since = Timestamp::now().to_string();
+            state.is_building = true;
+            state.changed();
         });
     }
 
@@ -78,29 +82,40 @@ impl BuildNews {
 
     /// Tells that the last change of a part is served.
     pub(super) fn served(&self, part: Part) {
-        self.end(|failures| {
-            failures.remove(&part);
-        });
+        self.end(part, None);
     }
 
     /// Tells that the last change of a part could not be served, and what is served all the same.
     pub(super) fn failed(&self, part: Part, error: &anyhow::Error, consequence: &str) {
-        self.end(|failures| {
-            failures.insert(part, format!("{error:#}\n\n{consequence}"));
-        });
+        self.end(part, Some(format!("{error:#}\n\n{consequence}")));
     }
 
-    fn end(&self, change: impl FnOnce(&mut BTreeMap<Part, String>)) {
+    fn end(&self, part: Part, failure: Option<String>) {
         self.0.send_modify(|state| {
-            change(&mut state.failures);
-            let failures: Vec<_> = state.failures.values().map(String::as_str).collect();
-            (state.phase, state.error) = match failures.is_empty() {
-                true => (BuildPhase::Served, None),
-                false => (BuildPhase::Failed, Some(failures.join("\n\n"))),
+            match failure {
+                Some(failure) => state.failures.insert(part, failure),
+                None => state.failures.remove(&part),
             };
-            state.activity = None;
-            state.since = Timestamp::now().to_string();
+            if part == Part::Functions {
+                state.is_building = false;
+            }
+            state.changed();
         });
+    }
+}
+
+impl BuildState {
+    /// Derives the phase and the error from the parts.
+    fn changed(&mut self) {
+        let failures: Vec<_> = self.failures.values().map(String::as_str).collect();
+        self.error = (!failures.is_empty()).then(|| failures.join("\n\n"));
+        self.phase = match (self.is_building, &self.error) {
+            (true, _) => BuildPhase::Building,
+            (false, Some(_)) => BuildPhase::Failed,
+            (false, None) => BuildPhase::Served,
+        };
+        self.activity = None;
+        self.since = Timestamp::now().to_string();
     }
 }
 
@@ -125,8 +140,12 @@ mod tests {
         let failed = state.borrow().clone();
         assert_eq!(failed.phase, BuildPhase::Failed);
         assert_eq!(failed.error.unwrap(), "no such type\n\nthe old ones run");
+        // While it is built anew, the messages stay, and another part changes nothing of that.
         news.begin();
-        assert_eq!(state.borrow().phase, BuildPhase::Building);
+        news.served(Part::Migrations);
+        let building = state.borrow().clone();
+        assert_eq!(building.phase, BuildPhase::Building);
+        assert_eq!(building.error.unwrap(), "no such type\n\nthe old ones run");
         news.served(Part::Functions);
         assert_eq!(state.borrow().phase, BuildPhase::Served);
         assert_eq!(state.borrow().error, None);

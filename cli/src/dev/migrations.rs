@@ -13,6 +13,7 @@ use stagelink_pipeline::{
 };
 use tokio::time::sleep;
 
+use super::build_news::{BuildNews, Part};
 use crate::migrate::{self, LocalRun, Told};
 use crate::output::{note, note_error};
 
@@ -55,7 +56,7 @@ impl LocalMigrations {
     /// The folder is read each second, which needs no notification by the file system: those of
     /// containers and network folders get lost. A file counts once it is the same for a second, so
     /// that one that is still being written is left alone.
-    pub(super) async fn follow(&mut self, cloud: &Cloud) {
+    pub(super) async fn follow(&mut self, cloud: &Cloud, news: &BuildNews) {
         let mut seen = self.content();
         loop {
             sleep(INTERVAL).await;
@@ -67,10 +68,15 @@ impl LocalMigrations {
             }
             self.applied.clone_from(&seen);
             match self.apply(cloud.stages()).await {
-                Ok(done) => tell_each(&done),
+                Ok(done) => {
+                    tell_each(&done);
+                    news.served(Part::Migrations);
+                }
                 Err(error) => {
+                    let ways = after_error(cloud.stages().first().map(StageSite::name));
                     note_error(&error);
-                    note(after_error(cloud.stages().first().map(StageSite::name)));
+                    note(format_args!("  {ways}"));
+                    news.failed(Part::Migrations, &error, &ways);
                 }
             }
         }
@@ -215,7 +221,7 @@ fn database_without_pooler(stage: &StageSite) -> Database {
 fn after_error(stage: Option<&str>) -> String {
     let stage = stage.unwrap_or("staging");
     format!(
-        "  the next change of a file is tried again, and a command such as `stagelink migrate {stage} --local` \
+        "the next change of a file is tried again, and a command such as `stagelink migrate {stage} --local` \
          runs them on one local stage; after a restart of `stagelink dev` the databases are empty, unless \
          --data keeps them"
     )

@@ -243,7 +243,8 @@ impl DevEnvironment {
 
     /// Serves what is saved, and applies migrations as they appear, for ever.
     async fn follow_changes(&mut self) {
-        let migrations = self.migrations.follow(&self.cloud);
+        let news = self.reload.news().clone();
+        let migrations = self.migrations.follow(&self.cloud, &news);
         tokio::join!(migrations, self.reload.follow(&self.cloud));
     }
 

@@ -38,8 +38,8 @@ pub(super) struct Reload {
     publish: PathBuf,
     warnings: BTreeSet<String>,
     schedules: BTreeMap<String, Schedule>,
-    /// Set while the last build, or the start of what it has built, has failed.
-    has_failed: bool,
+    /// The parts whose last change could not be served.
+    failed: BTreeSet<Part>,
     /// Set while `packages` and `sources` may be those of older manifests.
     is_outdated: bool,
 }
@@ -104,7 +104,7 @@ impl Reload {
             publish: config.publish.clone(),
             warnings: config.warnings.iter().cloned().collect(),
             schedules: config.schedules.clone(),
-            has_failed: false,
+            failed: BTreeSet::new(),
             is_outdated: false,
         };
         reload.watcher.set_list(reload.list());
@@ -151,32 +151,42 @@ impl Reload {
                  change is of the pipeline, the stages or the migrations' folder"
             ));
         }
-        if self.site_files().iter().any(|file| changed.contains(file)) {
+        let is_of_site = self.site_files().iter().any(|file| changed.contains(file));
+        // What it lacked, such as the published folder, may be there by now.
+        if is_of_site || self.failed.contains(&Part::Site) {
             let served = self.serve_site(cloud).await;
             self.tell_end(Part::Site, served, "the site is served as before");
         }
+        let has_failed = self.failed.contains(&Part::Functions);
         let mut is_due = false;
         if changed.iter().any(|file| self.is_of_variables(file)) {
-            let served = self.serve_variables(cloud).await;
-            let consequence = "functions keep the variables that they have";
-            self.tell_end(Part::Variables, served, consequence);
+            self.serve_own_variables(cloud).await;
             // A program may have failed to start for lack of one.
-            is_due = self.has_failed;
+            is_due = has_failed;
         }
         let manifests = changed.iter().filter(|file| file.ends_with("Cargo.toml"));
         self.is_outdated |= manifests.count() > 0;
         let functions = self.project.join("functions");
         is_due |= self.is_outdated;
         is_due |= changed.iter().any(|file| {
-            self.sources.is_read(file, self.has_failed)
-                || (self.has_failed && file.starts_with(&functions))
+            self.sources.is_read(file, has_failed) || (has_failed && file.starts_with(&functions))
         });
         if is_due {
             let served = self.serve_build(cloud).await;
-            self.has_failed = served.is_err();
+            let is_served = served.is_ok();
             let consequence = "the site goes on with the programs that it has";
             self.tell_end(Part::Functions, served, consequence);
+            // The new program may take the variables that the old one did not start with.
+            if is_served && self.failed.contains(&Part::Variables) {
+                self.serve_own_variables(cloud).await;
+            }
         }
+    }
+
+    async fn serve_own_variables(&mut self, cloud: &impl Served) {
+        let served = self.serve_variables(cloud).await;
+        let consequence = "functions keep the variables that they have";
+        self.tell_end(Part::Variables, served, consequence);
     }
 
     /// Builds what has changed, and serves the programs that differ from those that run.
@@ -198,7 +208,15 @@ impl Reload {
         let removed = served.filter(|name| !states.contains_key(*name));
         update.removed = removed.cloned().collect();
         let removed: Vec<_> = update.removed.iter().cloned().collect();
-        let started = cloud.update(update).await?;
+        let started = match cloud.update(update).await {
+            Ok(started) => started,
+            Err(error) => {
+                // One stage may serve them all the same: the next build is sent whole.
+                let names = self.served.keys().chain(states.keys()).cloned();
+                self.served = names.map(|name| (name, ProgramState::default())).collect();
+                return Err(error.into());
+            }
+        };
         self.served = states;
         let started: Vec<_> = started.into_iter().collect();
         let mut results = Vec::new();
@@ -221,6 +239,8 @@ impl Reload {
             self.packages = functions::find_packages(&self.project).await?;
             self.sources = Sources::find(&self.project, &self.packages).await?;
             self.is_outdated = false;
+            // Those of a crate that is new are watched from here on, while it is built.
+            self.watcher.set_list(self.list());
         }
         let mut tell = step.build_teller();
         let news = self.news.clone();
@@ -267,7 +287,7 @@ impl Reload {
             for text in of_stage.notes.difference(&before.notes) {
                 note(format_args!("  ! {text}"));
             }
-            if of_stage.variables != before.variables {
+            if of_stage.variables != before.variables || self.failed.contains(&Part::Variables) {
                 let variables = of_stage.variables.clone();
                 update.variables.insert(stage.clone(), variables);
             }
@@ -283,11 +303,13 @@ impl Reload {
     }
 
     /// Tells that a change is served; of an error, what is served all the same.
-    fn tell_end(&self, part: Part, result: anyhow::Result<()>, consequence: &str) {
+    fn tell_end(&mut self, part: Part, result: anyhow::Result<()>, consequence: &str) {
         let Err(error) = result else {
+            self.failed.remove(&part);
             return self.news.served(part);
         };
-        let consequence = format!("{consequence}; the next save is tried again");
+        self.failed.insert(part);
+        let consequence = format!("{consequence}; the next change is tried again");
         note_error(&error);
         note(format_args!("  {consequence}"));
         self.news.failed(part, &error, &consequence);

@@ -46,7 +46,7 @@ function showBuild(build) {
   byId("build").className = `build ${build.phase}`;
   say(byId("build-phase"), phases[build.phase]);
   say(byId("build-activity"), build.phase === "building" ? build.activity : "");
-  byId("build-failed").hidden = build.phase !== "failed";
+  byId("build-failed").hidden = build.error == null;
   say(byId("build-error"), uncoloured(build.error ?? ""));
 }
 
