@@ -111,6 +111,9 @@ impl ServedDeploy {
         request: &Request<Incoming>,
     ) -> Option<Arc<ActiveRequest>> {
         let recorder = self.deploy.recorder.as_ref()?;
+        if recorder.is_of_deploy() && is_of_the_pipeline(request) {
+            return None;
+        }
         let (method, path) = (request.method().as_str(), request.uri().path());
         Some(recorder.begin(request_id, Trigger::Request, method, path))
     }
@@ -244,6 +247,13 @@ impl ServedDeploy {
         };
         format!("no function {name:?}: {known}\n")
     }
+}
+
+/// Returns whether a request is one by which the command looks at a deploy: every few seconds while a board is
+/// open.
+fn is_of_the_pipeline(request: &Request<Incoming>) -> bool {
+    let is_of_record = request.uri().path() == "/.well-known/stagelink.json";
+    is_of_record || request.headers().contains_key("x-stagelink-self-check")
 }
 
 /// Returns the decoded name in `/.netlify/functions/<name>[/rest]`.

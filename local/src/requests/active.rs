@@ -54,6 +54,11 @@ impl Recorder {
         }
     }
 
+    /// Returns whether the requests are those to a deploy.
+    pub(crate) fn is_of_deploy(&self) -> bool {
+        self.deploy.is_some()
+    }
+
     /// Begins a record.
     pub(crate) fn begin(
         &self,

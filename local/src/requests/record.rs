@@ -93,11 +93,11 @@ impl RequestRecord {
         Self {
             id: id.to_owned(),
             time: Timestamp::now(),
-            stage: stage.to_owned(),
+            stage: beginning(stage).to_owned(),
             deploy: None,
             trigger,
             function: None,
-            method: method.to_owned(),
+            method: beginning(method).to_owned(),
             path: path.to_owned(),
             status: None,
             duration: None,
@@ -179,7 +179,7 @@ impl RequestRecord {
     pub(super) fn size(&self) -> usize {
         let lines = self.lines.iter().map(|line| line.line.len());
         let event = self.event.as_ref().map_or(0, Bytes::len);
-        self.path.len() + event + lines.sum::<usize>()
+        self.path.len() + self.method.len() + self.stage.len() + event + lines.sum::<usize>()
     }
 }
 
@@ -202,5 +202,12 @@ fn stream_name(stream: LogStream) -> &'static str {
 fn ms(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
+
+/// Returns the beginning of a name, which a client or a deploy may choose: it is in each line of a request.
+fn beginning(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME_BYTES)]
+}
+
+const MAX_NAME_BYTES: usize = 64;
 
 const SHORT_ID_LENGTH: usize = 6;

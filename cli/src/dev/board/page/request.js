@@ -84,7 +84,19 @@ function again(record) {
   });
   send.disabled = record.event == null || record.deploy != null;
   buttons.append(send, close());
+  const reason = reasonNotToSend(record);
+  if (reason) {
+    send.setAttribute("aria-describedby", "not-again");
+    buttons.append(el("p", { class: "quiet", id: "not-again" }, reason));
+  }
   return buttons;
+}
+
+/** Says why an event cannot be sent again, if it cannot. */
+function reasonNotToSend(record) {
+  if (record.deploy) return "A deploy of the local Netlify got it: send it to the address of that deploy again.";
+  if (record.event != null) return null;
+  return record.event_bytes > 0 ? "The event was too large to be kept." : "It was a file or a redirect, without an event.";
 }
 
 async function repeat(record, isConfirmed) {

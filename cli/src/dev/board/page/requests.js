@@ -126,11 +126,11 @@ function classOf(record) {
 
 function moreOf(record) {
   const parts = [];
+  if (record.deploy) parts.push("deploy");
   if (record.start === "cold") parts.push(`cold ${milliseconds(record.init_ms)}`);
   else if (record.start) parts.push(record.start);
   const trips = record.database?.round_trips;
   if (trips > 0) parts.push(count(trips, "round trip"));
-  if (record.deploy) parts.push("deploy");
   if (record.status == null && record.error) parts.push(record.error);
   return parts.join(", ");
 }
