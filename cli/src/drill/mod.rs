@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
+use futures_util::stream::{self, StreamExt as _};
 use nix::sys::signal::Signal;
 use stagelink_local::ErrorKind;
 use stagelink_local::faults::{ActiveFault, Fault};
@@ -364,18 +365,26 @@ impl DrillRun<'_> {
             return again;
         };
         let failed = outcomes.iter().filter(|outcome| !outcome.is_success());
-        for id in failed.filter_map(|outcome| outcome.id.as_ref()) {
-            let mut is_done = false;
-            for _ in 0..AGAIN {
-                let answer = self.requests.write(write, id).await;
-                is_done = matches!(answer, Ok(status) if is_success(status));
-                if is_done {
-                    break;
+        again.extend(failed.filter_map(|outcome| Some((outcome.id.clone()?, false))));
+        let attempts = async {
+            loop {
+                let left = again.iter_mut().filter(|(_, is_done)| !**is_done);
+                let left: Vec<_> = left.collect();
+                if left.is_empty() {
+                    return;
                 }
+                let sent = left.into_iter().map(|(id, is_done)| async move {
+                    let answer = self.requests.write(write, id).await;
+                    *is_done = matches!(answer, Ok(status) if is_success(status));
+                });
+                stream::iter(sent)
+                    .for_each_concurrent(AT_ONCE, |one| one)
+                    .await;
                 sleep(Duration::from_secs(1)).await;
             }
-            again.insert(id.clone(), is_done);
-        }
+        };
+        // What is left then counts as failed.
+        let _ = timeout(AGAIN, attempts).await;
         again
     }
 }
@@ -392,8 +401,11 @@ read = \"/api/notes\"
 write = { path = \"/api/notes\", body = { text = \"{id}\" } }
 count = { path = \"/api/notes?text={id}\" }";
 
-/// Attempts of a write that failed, a second apart: the site is whole again.
-const AGAIN: usize = 20;
+/// Time for the writes that failed, which are sent again each second: the site is whole again.
+const AGAIN: Duration = Duration::from_secs(20);
+
+/// Number of these writes that are under way at once.
+const AT_ONCE: usize = 16;
 
 /// Time in which the faults of a drill that is stopped are ended.
 const GRACE: Duration = Duration::from_secs(10);

@@ -94,6 +94,15 @@ impl CaseReport {
         if reads.failed > case.failed_reads {
             unexpected.push(format!("reads failed: {}", reads.failed));
         }
+        if writes.sent > 0 && writes.failed == writes.sent && !again.values().any(|done| *done) {
+            unexpected.push("no write succeeded".to_owned());
+        }
+        let unsaved = again.values().filter(|done| !**done).count();
+        if unsaved > 0 {
+            unexpected.push(format!(
+                "writes that failed with their key again: {unsaved}"
+            ));
+        }
         let (kept, not_counted) = match counted {
             None => (None, None),
             Some(Ok(counted)) => (Some(KeptWrites::of(&kept_writes, again, &counted)), None),
