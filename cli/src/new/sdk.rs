@@ -25,17 +25,18 @@ impl SdkSource {
         let executable = std::env::current_exe()
             .and_then(|path| path.canonicalize())
             .context("could not find the running command")?;
-        Ok(Self::of_command(
-            &executable,
-            Path::new(env!("CARGO_MANIFEST_DIR")),
-        ))
+        let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // `cargo run` in the checkout, whose target folder may be elsewhere.
+        let of_cargo = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
+        let is_run_there = of_cargo.is_some_and(|folder| folder == manifest_folder);
+        Ok(Self::of_command(&executable, manifest_folder, is_run_there))
     }
 
     /// Returns the source that belongs to an executable that was built from a manifest's folder.
-    fn of_command(executable: &Path, manifest_folder: &Path) -> Self {
+    fn of_command(executable: &Path, manifest_folder: &Path, is_run_there: bool) -> Self {
         let checkout = Self::checkout(&manifest_folder.join(".."));
         if let Ok(Self::Checkout(folder)) = &checkout
-            && executable.starts_with(folder)
+            && (is_run_there || executable.starts_with(folder))
         {
             return Self::Checkout(folder.clone());
         }
@@ -147,7 +148,7 @@ mod tests {
         let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest_folder.join("..").canonicalize().unwrap();
         let command = root.join("target/debug/stagelink");
-        let sdk = SdkSource::of_command(&command, manifest_folder);
+        let sdk = SdkSource::of_command(&command, manifest_folder, false);
         assert_eq!(sdk, SdkSource::Checkout(root.clone()));
         let path = root.join("sdk");
         assert_eq!(
@@ -160,7 +161,7 @@ mod tests {
     fn installed_command_uses_the_repository_although_its_checkout_is_there() {
         let manifest_folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         let command = Path::new("/home/dev/.cargo/bin/stagelink");
-        let sdk = SdkSource::of_command(command, manifest_folder);
+        let sdk = SdkSource::of_command(command, manifest_folder, false);
         let url = env!("CARGO_PKG_REPOSITORY");
         assert!(url.starts_with("https://"), "{url}");
         assert_eq!(sdk.dependency("sdk"), format!("{{ git = \"{url}\" }}"));
@@ -170,7 +171,7 @@ mod tests {
     fn command_from_a_registry_uses_its_version() {
         let manifest_folder = Path::new("/home/dev/.cargo/registry/src/index/stagelink-cli-0.1.0");
         let command = Path::new("/home/dev/.cargo/bin/stagelink");
-        let sdk = SdkSource::of_command(command, manifest_folder);
+        let sdk = SdkSource::of_command(command, manifest_folder, false);
         let version = env!("CARGO_PKG_VERSION");
         let minor = version.rsplit_once('.').unwrap().0;
         assert_eq!(sdk.dependency("sdk"), format!("\"{minor}\""));
