@@ -320,6 +320,56 @@ async fn configuration_and_variables_are_served_as_they_are_saved() {
 }
 
 #[tokio::test]
+async fn file_that_a_program_includes_from_outside_of_its_crate_is_watched() {
+    let project = answer_project(&[
+        (
+            HELLO,
+            "fn main() {\n    runtime::serve(|| include_str!(\"../../../data/word.txt\").to_owned());\n}\n",
+        ),
+        ("data/word.txt", "one"),
+    ]);
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    wait_for(&dev, &hello, "one").await;
+    save(&project, "data/word.txt", "two");
+    wait_for(&dev, &hello, "two").await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn change_that_one_stage_refuses_is_taken_back_in_all_and_tried_again_with_a_new_program() {
+    let answering_unless = |condition: &str| {
+        format!(
+            "fn main() {{\n    let of = |name| std::env::var(name).unwrap_or_default();\n    \
+             assert!(!({condition}));\n    runtime::serve(move || of(\"WORD\"));\n}}\n"
+        )
+    };
+    let bad_in_production = "of(\"WORD\") == \"bad\" && of(\"STAGELINK_STAGE\") == \"production\"";
+    let project = answer_project(&[(HELLO, &answering_unless(bad_in_production))]);
+    project.write(".env", "WORD=ok\n");
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = ["staging", "production"].map(|stage| url(&dev, stage, "hello"));
+    for url in &hello {
+        wait_for(&dev, url, "ok").await;
+    }
+    // Staging has the new value when production has refused it.
+    save(&project, ".env", "WORD=bad\n");
+    wait_for_log(&dev, "functions keep the variables that they have", 1).await;
+    save(&project, ".env", "WORD=ok\n");
+    for url in &hello {
+        wait_for(&dev, url, "ok").await;
+    }
+
+    save(&project, ".env", "WORD=bad\n");
+    wait_for_log(&dev, "functions keep the variables that they have", 2).await;
+    save(&project, HELLO, &answering_unless("false"));
+    for url in &hello {
+        wait_for(&dev, url, "bad").await;
+    }
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
 async fn another_cargo_that_holds_the_lock_is_told_and_waited_for() {
     let slow = "[package]\nname = \"slow\"\nversion = \"0.1.0\"\nedition = \"2024\"\n";
     let project = answer_project(&[
