@@ -271,7 +271,13 @@ impl Reload {
         cloud.update(update).await?;
         (self.publish, self.warnings) = (publish, warnings);
         step.done("its redirects, headers and folder are as the files say now");
-        for line in schedules::changes(&self.schedules, &schedules, cloud.runs_schedules()) {
+        let is_function = |name: &str| self.served.contains_key(name);
+        for line in schedules::changes(
+            &self.schedules,
+            &schedules,
+            cloud.runs_schedules(),
+            is_function,
+        ) {
             note(format_args!("  {line}"));
         }
         self.schedules = schedules;

@@ -36,12 +36,14 @@ pub(super) fn changes(
     before: &BTreeMap<String, Schedule>,
     now: &BTreeMap<String, Schedule>,
     runs: bool,
+    is_function: impl Fn(&str) -> bool,
 ) -> Vec<String> {
     let changed = now
         .iter()
         .filter(|(name, schedule)| before.get(*name) != Some(schedule));
     let changed = changed.map(|(name, schedule)| {
         let next = match (runs, schedule.next_after(Timestamp::now())) {
+            _ if !is_function(name) => "which runs nothing: there is no such function".to_owned(),
             (false, _) => "which does not run here".to_owned(),
             (true, Some(next)) => format!("next {next}"),
             (true, None) => "with no time left".to_owned(),
@@ -68,7 +70,7 @@ mod tests {
         };
         let before = of(&[("a", "@hourly"), ("b", "@daily"), ("c", "@daily")]);
         let now = of(&[("a", "@hourly"), ("b", "@hourly"), ("d", "0 0 1 1 *")]);
-        let lines = changes(&before, &now, true);
+        let lines = changes(&before, &now, true, |_| true);
         assert_eq!(lines.len(), 3, "{lines:?}");
         assert!(
             lines[0].starts_with("schedule of b (UTC): @hourly, next 2"),
@@ -79,11 +81,16 @@ mod tests {
             "{lines:?}"
         );
         assert_eq!(lines[2], "schedule of c: none any more");
-        let elsewhere = changes(&before, &now, false);
+        let elsewhere = changes(&before, &now, false, |_| true);
         assert!(
             elsewhere[0].ends_with("which does not run here"),
             "{elsewhere:?}"
         );
-        assert!(changes(&now, &now, true).is_empty());
+        let unknown = changes(&before, &now, true, |name| name != "d");
+        assert!(
+            unknown[1].ends_with("which runs nothing: there is no such function"),
+            "{unknown:?}"
+        );
+        assert!(changes(&now, &now, true, |_| true).is_empty());
     }
 }
