@@ -63,6 +63,7 @@ impl RollbackPlan {
         let is_replaced = interrupted.is_none() && is_replaced(&records, &published.id);
         let current = records.iter().find(|record| record.has_made(&published.id));
         let before = current.and_then(|record| record.previous.clone());
+        let is_first = current.is_some() && before.is_none();
         let taken_back = current.filter(|record| record.command == COMMAND);
         let taken_back = taken_back.map(|record| record.started_at.clone());
         let succeeded: Vec<_> = records
@@ -90,6 +91,12 @@ impl RollbackPlan {
                      since: `stagelink rollback {stage} --abort` ends the earlier one and leaves that deploy live. \
                      To go back from it, name a deploy of `stagelink history {stage}`: `stagelink rollback {stage} \
                      --to DEPLOY`",
+                    published.id
+                ));
+            }
+            (None, _) if is_first => {
+                return refused(format!(
+                    "there is nothing to go back to: the published deploy {} is the first one of stage {stage}",
                     published.id
                 ));
             }

@@ -95,11 +95,12 @@ const BESIDE: [&[&str]; 4] = [
 ];
 
 /// The reasons for which one of two commands may end.
-const REASONS: [&str; 6] = [
+const REASONS: [&str; 7] = [
     "is being changed by",
     "has changed since it was shown",
     "has published the deploy",
     "no record of what was there before",
+    "there is nothing to go back to",
     "is published already",
     "history has changed",
 ];
