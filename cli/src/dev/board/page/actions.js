@@ -1,7 +1,7 @@
 // Promotions and rollbacks: the plan first, then its course.
 
 import { byId, el, facts, plain, say, tell } from "./elements.js";
-import { call } from "./server.js";
+import { call, textOf } from "./server.js";
 
 const dialog = byId("action");
 const body = byId("action-body");
@@ -98,9 +98,7 @@ export function showCourse(course) {
   } else if (course.state === "left") {
     steps.end.replaceChildren(el("p", { class: "bad" }, course.failure.error));
   } else if (course.state === "failed") {
-    const { error, details = [], because = [] } = course.failure;
     steps.end.replaceChildren(el("p", { class: "bad" }, "It failed, and what it did is taken back."),
-      el("pre", { tabindex: "0", "aria-label": "Reason" },
-        [error, ...details, ...because.map((cause) => `because: ${cause}`)].join("\n")));
+      el("pre", { tabindex: "0", "aria-label": "Reason" }, textOf(course.failure)));
   }
 }

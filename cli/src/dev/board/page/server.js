@@ -33,11 +33,17 @@ export async function call(method, path, body) {
   return text ? JSON.parse(text) : null;
 }
 
+/** Returns a failure as lines: the error, its parts, and its causes. */
+export function textOf({ error, details = [], because = [] }) {
+  // The sentence of the error ends with the parts.
+  const parts = details.length > 0 ? error.indexOf(details[0]) : -1;
+  const head = parts > 0 ? error.slice(0, parts).trimEnd() : error;
+  return [head, ...details, ...because.map((cause) => `because: ${cause}`)].join("\n");
+}
+
 function reasonOf(text, status) {
   try {
-    const failure = JSON.parse(text);
-    const parts = [failure.error, ...(failure.details ?? [])];
-    return parts.concat((failure.because ?? []).map((cause) => `because: ${cause}`)).join("\n");
+    return textOf(JSON.parse(text));
   } catch {
     return text || `the answer is ${status}`;
   }
