@@ -271,16 +271,27 @@ impl<S: AsyncRead + Unpin> RewindStream<S> {
     ///
     /// # Errors
     ///
-    /// The connection broke, or the server does not follow the protocol.
+    /// The connection broke, the server does not follow the protocol, or it sends more than such a
+    /// response takes.
     pub(in crate::postgres) async fn response_at_start(
         &mut self,
         limit: Duration,
     ) -> io::Result<ResponseAtStart> {
         let ended = async {
+            // What the driver gets is kept until then, and the time alone does not limit it.
+            let mut bytes = 0;
             while self.owes_start() {
                 self.received.reserve(READ_BYTES);
-                if self.stream.read_buf(&mut self.received).await? == 0 {
+                let read = self.stream.read_buf(&mut self.received).await?;
+                if read == 0 {
                     return Err(io::ErrorKind::UnexpectedEof.into());
+                }
+                bytes += read;
+                if bytes > MAX_BYTES {
+                    return Err(io::Error::new(
+                        io::ErrorKind::InvalidData,
+                        "more data than expected at the start of a session",
+                    ));
                 }
                 self.discard_responses()?;
             }
@@ -472,4 +483,5 @@ const TERMINATE: u8 = b'X';
 const LENGTH_BYTES: usize = 4;
 const HEAD_BYTES: usize = 5;
 const READ_BYTES: usize = 4096;
+/// Largest accepted response to a statement of the SDK's own, far more than a server sends.
 const MAX_BYTES: usize = 64 * 1024;

@@ -44,6 +44,11 @@ async fn early_query_goes_out_with_the_scram_proof_and_their_response_is_dropped
     }
 }
 
+/// Sends bytes, more than the stream has room for.
+fn say(mut server: DuplexStream, says: Vec<u8>) {
+    tokio::spawn(async move { server.write_all(&says).await });
+}
+
 /// The description of the columns of the response to the statements at the start.
 fn columns_at_start() -> Vec<u8> {
     let name = session_params::AT_START.as_bytes();
@@ -128,6 +133,38 @@ async fn mark_is_what_the_first_row_says_and_nothing_else() {
     for says in [vec![columns.clone()], vec![columns, row(None)]] {
         mark_at_start(&says).await.unwrap_err();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn response_behind_more_than_a_server_sends_ends_the_connection() {
+    let fatal = message(b'E', b"SFATAL\0VFATAL\0C57P01\0\0");
+    let row = row_at_start(Some("application_name=stagelink:staging"));
+    let complete = message(b'C', b"SELECT 1\0");
+    let answer = [columns_at_start(), row, complete, message(b'Z', b"I")].concat();
+    for kept in [
+        message(b'S', &[b"TimeZone\0", &[b'a'; 1000][..], b"\0"].concat()),
+        message(b'N', &[b"SNOTICE\0M", &[b'a'; 1000][..], b"\0\0"].concat()),
+        message(b'A', &[b'a'; 1000]),
+    ] {
+        for (count, is_accepted) in [(10, true), (200, false)] {
+            let (result, _, server) = run_authenticating_server(&ready()).await;
+            let (mut started, server) = (result.ok().unwrap(), server.unwrap());
+            say(server, [kept.repeat(count), answer.clone()].concat());
+            let response = started.stream.response_at_start(EARLY_REPLY_TIMEOUT).await;
+            assert_eq!(response.is_ok(), is_accepted, "{count}");
+        }
+    }
+    // The query that is sent again is still owed behind messages that end the session.
+    let (result, _, server) = run_authenticating_server(&ready()).await;
+    let (mut started, server) = (result.ok().unwrap(), server.unwrap());
+    let missing = started.stream.response_at_start(EARLY_REPLY_TIMEOUT).await;
+    assert!(matches!(missing, Ok(ResponseAtStart::Missing)));
+    say(server, [fatal.repeat(4000), answer].concat());
+    let again = started
+        .stream
+        .query_at_start("SELECT 1", EARLY_REPLY_TIMEOUT);
+    let error = again.await.err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::InvalidData);
 }
 
 #[tokio::test(start_paused = true)]
