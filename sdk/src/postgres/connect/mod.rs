@@ -386,7 +386,8 @@ impl<'a> ConnectAttempt<'a> {
             hint.mechanisms = Some(started.mechanisms);
         });
         if let (ServerAuth::ChannelBinding, Some(key)) = (started.server_auth, server_key) {
-            self.hints.trust_key(&self.url.host, key);
+            let url = self.url;
+            self.hints.record_proved_key(&url.host, url.port, key);
         }
     }
 

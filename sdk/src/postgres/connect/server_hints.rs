@@ -37,11 +37,17 @@ pub(in crate::postgres) struct ServerHint {
 #[derive(Default)]
 struct Known {
     hints: HashMap<String, ServerHint>,
-    /// Hosts with the keys that they have proved by SCRAM channel binding: a handful, one for
-    /// each key that a server has had.
-    trusted: Vec<(String, PublicKey)>,
+    /// The keys that servers have proved by SCRAM channel binding: a handful, one for each key
+    /// that a server has had.
+    proved: Vec<ProvedKey>,
     /// Servers with the notices that they have sent.
     notices: HashSet<(String, String)>,
+}
+
+struct ProvedKey {
+    host: String,
+    port: u16,
+    key: PublicKey,
 }
 
 /// Number of notices that are told apart. Further ones count as known.
@@ -74,17 +80,27 @@ impl ServerHints {
             && known.notices.insert((server.to_owned(), notice.to_owned()))
     }
 
-    /// Trusts a public key as the host's own, after SCRAM channel binding has proved it.
-    pub(in crate::postgres) fn trust_key(&self, host: &str, key: &PublicKey) {
+    /// Records that SCRAM channel binding has proved a server's public key.
+    pub(in crate::postgres) fn record_proved_key(&self, host: &str, port: u16, key: &PublicKey) {
         let mut known = self.lock();
-        if !known.trusts(host, key) {
-            known.trusted.push((host.to_owned(), *key));
+        let mut proved = known.proved.iter();
+        if !proved.any(|proved| proved.is_of(host, port) && proved.key == *key) {
+            known.proved.push(ProvedKey {
+                host: host.to_owned(),
+                port,
+                key: *key,
+            });
         }
     }
 
-    /// Returns whether the key has been proved to be the host's, on any port.
-    pub(in crate::postgres) fn is_trusted(&self, host: &str, key: &PublicKey) -> bool {
-        self.lock().trusts(host, key)
+    /// Returns whether a key stands for a server that has proved none itself: another port of its
+    /// host has proved this one, as that of the server behind a pooler does. A server that has
+    /// bound once can bind again.
+    pub(in crate::postgres) fn vouches_for(&self, host: &str, port: u16, key: &PublicKey) -> bool {
+        let known = self.lock();
+        let mut of_host = known.proved.iter().filter(|proved| proved.host == host);
+        let has_bound = of_host.clone().any(|proved| proved.port == port);
+        !has_bound && of_host.any(|proved| proved.key == *key)
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
@@ -92,10 +108,9 @@ impl ServerHints {
     }
 }
 
-impl Known {
-    fn trusts(&self, host: &str, key: &PublicKey) -> bool {
-        let mut trusted = self.trusted.iter();
-        trusted.any(|(own, known)| own == host && known == key)
+impl ProvedKey {
+    fn is_of(&self, host: &str, port: u16) -> bool {
+        self.host == host && self.port == port
     }
 }
 

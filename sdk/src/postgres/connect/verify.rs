@@ -134,7 +134,7 @@ impl CertificateCheck<'_> {
             return Ok(ServerAuth::Certificate);
         }
         let key = self.certificate.key();
-        if key.is_some_and(|key| hints.is_trusted(&url.host, &key)) {
+        if key.is_some_and(|key| hints.vouches_for(&url.host, url.port, &key)) {
             return Ok(ServerAuth::Pin);
         }
         let anchors = self.verifier.anchors(&Roots::Default, true);

@@ -103,9 +103,32 @@ fn pin_a_verified_certificate_and_a_known_key_authenticate() {
     refusal(&rooted.decide(&other));
 
     let known = Case::default();
-    known.hints.trust_key(HOST, &shown.key().unwrap());
+    known
+        .hints
+        .record_proved_key(HOST, 6432, &shown.key().unwrap());
     assert_eq!(known.decide(&shown).unwrap(), ServerAuth::Pin);
     refusal(&known.decide(&other));
+}
+
+#[test]
+fn server_that_has_bound_once_has_to_bind_again() {
+    let [(shown, _), (other, _)] = [certificate(), certificate()];
+    let [key, other_key] = [&shown, &other].map(|shown| shown.key().unwrap());
+    let case = Case::default();
+    case.hints.record_proved_key(HOST, 5432, &key);
+    refusal(&case.decide(&shown));
+    let pooler = Case {
+        url: "postgres://u:p@db.test:6432/d",
+        hints: case.hints.clone(),
+        ..Case::default()
+    };
+    assert_eq!(pooler.decide(&shown).unwrap(), ServerAuth::Pin);
+    // Another port with the same key, or another key of its own, changes nothing.
+    case.hints.record_proved_key(HOST, 7432, &key);
+    refusal(&case.decide(&shown));
+    assert_eq!(pooler.decide(&shown).unwrap(), ServerAuth::Pin);
+    case.hints.record_proved_key(HOST, 6432, &other_key);
+    refusal(&pooler.decide(&shown));
 }
 
 #[test]
@@ -115,7 +138,8 @@ fn certificate_and_key_of_another_host_authenticate_nothing() {
         url: "postgres://u:p@other.test/d",
         ..Case::default()
     };
-    case.hints.trust_key(HOST, &shown.key().unwrap());
+    case.hints
+        .record_proved_key(HOST, 6432, &shown.key().unwrap());
     case.settings.roots = Some(pem);
     let decision = case.decide(&shown);
     let text = refusal(&decision).report().to_string();
