@@ -11,12 +11,18 @@ use super::x509::X509;
 pub(crate) fn from_pem(
     pem: &[u8],
 ) -> Result<Vec<CertificateDer<'static>>, Box<dyn Error + Send + Sync>> {
-    let certificates = CertificateDer::pem_slice_iter(pem);
+    let certificates = CertificateDer::pem_slice_iter(without_mark(pem));
     let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
     match certificates.iter().all(|der| X509::read(der).is_some()) {
         true => Ok(certificates),
         false => Err("a PEM block is no certificate".into()),
     }
+}
+
+/// Removes the byte order mark of UTF-8 that editors of Windows write: behind it the first block
+/// would not be found.
+fn without_mark(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
 }
 
 #[cfg(target_os = "linux")]
@@ -58,7 +64,9 @@ mod linux {
     /// Reads the certificates of a file. What is none is left out: the file is the system's.
     fn of_file(path: &Path) -> Vec<CertificateDer<'static>> {
         let pem = std::fs::read(path).unwrap_or_default();
-        CertificateDer::pem_slice_iter(&pem).flatten().collect()
+        CertificateDer::pem_slice_iter(without_mark(&pem))
+            .flatten()
+            .collect()
     }
 }
 
@@ -72,5 +80,26 @@ mod platform {
     pub(crate) fn system() -> &'static [CertificateDer<'static>] {
         static ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
         ROOTS.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+
+    #[test]
+    fn byte_order_mark_hides_no_certificate() {
+        let pem = || {
+            let names = ["db.test".to_owned()];
+            let CertifiedKey { cert, .. } = generate_simple_self_signed(names).unwrap();
+            cert.pem()
+        };
+        let both = [pem(), pem()].concat();
+        let marked = format!("\u{feff}{both}");
+        let read = from_pem(marked.as_bytes()).unwrap();
+        assert_eq!(read, from_pem(both.as_bytes()).unwrap());
+        assert_eq!(read.len(), 2);
     }
 }
