@@ -236,6 +236,11 @@ impl ApiClient {
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Error {
         let (name, authority) = (self.api.name, &self.authority);
+        let source = source.into();
+        let source = match tls::untrusted(source.as_ref()) {
+            Some(untrusted) => untrusted.into(),
+            None => source,
+        };
         Error::with_source(
             ErrorKind::ProviderUnavailable,
             format!("{what} {name}'s API at {authority} for {subject}"),

@@ -89,7 +89,59 @@ async fn provider_is_trusted_by_the_given_roots_alone() {
         for roots in [None, Some(&other)] {
             let error = ask(&base, library, roots).await.unwrap_err();
             assert_eq!(error.kind(), ErrorKind::ProviderUnavailable, "{library:?}");
+            let text = error.report().to_string();
+            let is_named = text.contains("STAGELINK_PROVIDER_ROOT_CERTIFICATES");
+            assert_eq!(is_named, library == TlsLibrary::Rustls, "{text}");
         }
+    }
+}
+
+type Change = fn(&mut rcgen::CertificateParams);
+
+/// Makes a root by `change`, and a certificate for 127.0.0.1 that it has issued.
+fn issued(change: Change) -> (X509, X509, PKey<Private>) {
+    let [root_key, key] = [(); 2].map(|()| rcgen::KeyPair::generate().unwrap());
+    let mut root = rcgen::CertificateParams::default();
+    root.distinguished_name
+        .push(rcgen::DnType::CommonName, "the root");
+    root.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    change(&mut root);
+    let root_der = root.self_signed(&root_key).unwrap().der().to_vec();
+    let issuer = rcgen::Issuer::new(root, root_key);
+    let own = rcgen::CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    let own = own.signed_by(&key, &issuer).unwrap();
+    (
+        X509::from_der(&root_der).unwrap(),
+        X509::from_der(own.der()).unwrap(),
+        PKey::private_key_from_der(&key.serialize_der()).unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn given_root_counts_as_far_as_it_may_issue_certificates_of_servers() {
+    let (root, own, key) = issued(|_| ());
+    let base = serve(&own, &key).await;
+    ask(&base, TlsLibrary::Rustls, Some(&root)).await.unwrap();
+    let changes: [(Change, &str); 3] = [
+        (
+            |root| root.not_after = rcgen::date_time_ymd(2001, 1, 1),
+            "has expired",
+        ),
+        (
+            |root| root.key_usages = vec![rcgen::KeyUsagePurpose::CrlSign],
+            "STAGELINK_PROVIDER_ROOT_CERTIFICATES",
+        ),
+        (
+            |root| root.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth],
+            "STAGELINK_PROVIDER_ROOT_CERTIFICATES",
+        ),
+    ];
+    for (change, reason) in changes {
+        let (root, own, key) = issued(change);
+        let base = serve(&own, &key).await;
+        let asked = ask(&base, TlsLibrary::Rustls, Some(&root)).await;
+        let text = asked.unwrap_err().report().to_string();
+        assert!(text.contains(reason), "{text}");
     }
 }
 
