@@ -13,8 +13,8 @@ use nix::unistd::Pid;
 
 use super::artifact::Artifact;
 use super::event::RequestKind;
+use super::processor_time::processor_time_ms;
 use super::runtime_api::{Batch, RuntimeApi, TimedAnswer};
-use super::starts::processor_time_ms;
 
 /// A process of a variant and the Runtime API that it polls. Drop kills the process.
 #[derive(Debug)]

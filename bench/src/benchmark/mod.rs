@@ -10,6 +10,7 @@ mod instructions;
 mod item_database;
 mod machine;
 mod measurements;
+mod processor_time;
 mod report;
 mod result_table;
 mod round_trips;
