@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
@@ -21,6 +20,7 @@ pub(crate) use self::clock::ClockReading;
 pub(crate) use self::response::Response;
 use crate::attempts::Attempts;
 use crate::error::{Error, ErrorKind};
+use crate::https;
 use crate::refusal::Refusal;
 
 /// Access to a service's API: its address and a token.
@@ -127,15 +127,10 @@ impl Api {
         if base.path() == "/" {
             base.set_path(service.path);
         }
-        let client = Client::builder()
-            .redirect(Policy::none())
+        let client = https::client()?
             .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(30))
-            .user_agent(concat!("stagelink/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                Error::with_source(ErrorKind::Settings, "could not set up TLS", error)
-            })?;
+            .timeout(Duration::from_secs(30));
+        let client = https::build(client)?;
         Ok(Self {
             service,
             base,

@@ -12,6 +12,7 @@ mod error;
 mod fence;
 mod function_environment;
 mod heroku;
+mod https;
 mod link;
 mod localhost_names;
 mod migrations;

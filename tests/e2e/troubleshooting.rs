@@ -28,6 +28,7 @@ fn link_has_a_heading_for_each_refusal() {
             "pipeline/src/api.rs",
             "pipeline/src/attempts.rs",
             "pipeline/src/heroku.rs",
+            "pipeline/src/https.rs",
             "pipeline/src/link",
             "pipeline/src/netlify/context.rs",
             "pipeline/src/netlify/function_variable.rs",

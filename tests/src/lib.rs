@@ -29,6 +29,7 @@ mod site;
 mod small_project;
 mod stub_server;
 mod target;
+mod tls_relay;
 
 pub use crate::answer_project::answer_project;
 pub use crate::answer_project::answering;
@@ -90,3 +91,4 @@ pub use crate::small_project::write_small_function;
 pub use crate::stub_server::StubBehavior;
 pub use crate::stub_server::StubServer;
 pub use crate::target::Target;
+pub use crate::tls_relay::TlsRelay;

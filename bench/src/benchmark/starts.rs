@@ -1,6 +1,5 @@
 //! The processor's time of stagelink's start, by the source of its credentials.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
@@ -8,10 +7,8 @@ use serde::Serialize;
 use stagelink::Stage;
 use stagelink_cli::progress::Step;
 use stagelink_local::heroku::{Access, Heroku, Stage as HerokuStage};
-use stagelink_tests::Authority;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{JoinHandle, block_in_place};
+use stagelink_tests::{Authority, TlsRelay};
+use tokio::task::block_in_place;
 
 use super::artifact::Artifact;
 use super::goals::Goal;
@@ -49,8 +46,7 @@ struct TlsHeroku {
     token: String,
     /// The root that signed the certificate of the TLS.
     root: String,
-    port: u16,
-    serving: JoinHandle<()>,
+    relay: TlsRelay,
 }
 
 impl Starts {
@@ -180,35 +176,17 @@ impl TlsHeroku {
         heroku.set_config_var(APP, "DATABASE_URL", database_url)?;
         let token = heroku.create_token(&Access::Apps(vec![APP.to_owned()]))?;
         let authority = Authority::new("the benchmark's authority");
-        let identity = authority.certify();
-        let (certificate, key) = (&identity.certificate_pem, &identity.key_pem);
-        let identity = native_tls::Identity::from_pkcs8(certificate.as_bytes(), key.as_bytes())?;
-        let acceptor = native_tls::TlsAcceptor::new(identity)?;
-        let acceptor = tokio_native_tls::TlsAcceptor::from(acceptor);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        let port = listener.local_addr()?.port();
-        let upstream = heroku.url().trim_start_matches("http://").to_owned();
-        let serving = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                let (acceptor, upstream) = (acceptor.clone(), upstream.clone());
-                tokio::spawn(async move {
-                    let mut client = acceptor.accept(client).await.ok()?;
-                    let mut server = TcpStream::connect(upstream).await.ok()?;
-                    copy_bidirectional(&mut client, &mut server).await.ok()
-                });
-            }
-        });
+        let relay = TlsRelay::start(heroku.url(), &authority.certify()).await;
         Ok(Self {
             heroku,
             token,
             root: authority.pem(),
-            port,
-            serving,
+            relay,
         })
     }
 
     fn variables(&self) -> Vec<(&'static str, String)> {
-        let url = format!("https://localhost:{}", self.port);
+        let url = self.relay.url().to_owned();
         vec![
             ("STAGELINK_STAGE", Stage::STAGING.to_string()),
             ("STAGELINK_HEROKU_PIPELINE", PIPELINE.to_owned()),
@@ -219,7 +197,6 @@ impl TlsHeroku {
     }
 
     async fn stop(self) -> anyhow::Result<()> {
-        self.serving.abort();
         self.heroku.stop().await;
         Ok(())
     }

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::header::ACCEPT_ENCODING;
-use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 
 use crate::artifact::archive::zip_program;
@@ -16,6 +15,7 @@ use crate::artifact::manifest::{FunctionContent, Manifest, sha1_hex, sha256_hex}
 use crate::artifact::netlify_toml;
 use crate::artifact::project_files::{PROGRAMS, programs, published_files, read};
 use crate::error::{Error, ErrorKind};
+use crate::https;
 use crate::localhost_names::LocalhostNames;
 
 /// The places where an artifact's bytes are found by digest.
@@ -102,16 +102,11 @@ impl ArtifactContent {
         if !matches!(url.scheme(), "https" | "http") {
             return Err(refused());
         }
-        let client = Client::builder()
-            .redirect(Policy::none())
+        let client = https::client()?
             .dns_resolver(Arc::new(LocalhostNames))
             .connect_timeout(Duration::from_secs(10))
-            .timeout(Duration::from_secs(60))
-            .user_agent(concat!("stagelink/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| {
-                Error::with_source(ErrorKind::Settings, "could not set up TLS", error)
-            })?;
+            .timeout(Duration::from_secs(60));
+        let client = https::build(client)?;
         self.deploy = Some(ServedDeploy { client, url });
         Ok(self)
     }

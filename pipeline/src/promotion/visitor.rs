@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::redirect::Policy;
 use reqwest::{Client, Method, StatusCode};
 
 use crate::artifact::LARGEST_RECORD_BYTES;
 use crate::error::{Error, ErrorKind};
+use crate::https;
 use crate::localhost_names::LocalhostNames;
 
 /// A client for the addresses of a deploy.
@@ -31,18 +31,13 @@ impl Visitor {
     ///
     /// [`ErrorKind::Settings`] when TLS cannot be set up.
     pub(crate) fn new() -> Result<Self, Error> {
-        let client = Client::builder()
-            .redirect(Policy::none())
+        let client = https::client()?
             .connect_timeout(Duration::from_secs(10))
             .timeout(Duration::from_secs(20))
             // A kept connection would lead to the deploy that was published before.
             .pool_max_idle_per_host(0)
-            .dns_resolver(Arc::new(LocalhostNames))
-            .user_agent(concat!("stagelink/", env!("CARGO_PKG_VERSION")))
-            .build();
-        let client = client.map_err(|error| {
-            Error::with_source(ErrorKind::Settings, "could not set up TLS", error)
-        })?;
+            .dns_resolver(Arc::new(LocalhostNames));
+        let client = https::build(client)?;
         Ok(Self { client })
     }
 

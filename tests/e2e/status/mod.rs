@@ -1,6 +1,7 @@
 //! `stagelink status`, `env` and `psql`: a project with a site and the databases of its stages.
 
 mod board;
+mod company;
 mod env;
 mod psql;
 mod settings;
