@@ -58,7 +58,7 @@ pub(super) fn evaluate(measurements: &[Measurements], counted: &[RoundTripCounts
         let of_sqlx = sqlx.samples.iter().map(distant_cold_start);
         let times = Spread::of_ratios(of_sqlx, direct).median;
         goal(
-            "with direct TLS and the database 10 ms away sqlx takes 1.8 times as long",
+            "with direct TLS, 10 ms away, sqlx takes 1.8 times as long",
             format!("{times:.2}"),
             times >= 1.8,
         );

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
 /// Returns the processor's time of all threads of a process, with the kernel's, in milliseconds.
 ///
@@ -14,12 +14,19 @@ pub(super) fn processor_time_ms(process: u32) -> anyhow::Result<f64> {
         .context("this system does not report the processor's time of a process's threads")?;
     let mut total = 0;
     for thread in threads {
-        let statistics = fs::read_to_string(thread?.path().join("schedstat"))?;
+        // One that cannot be read has ended since.
+        let Ok(statistics) = fs::read_to_string(thread?.path().join("schedstat")) else {
+            continue;
+        };
         let time = statistics.split(' ').next().unwrap_or_default();
         total += time
             .parse::<u64>()
             .context("an unknown form of schedstat")?;
     }
+    ensure!(
+        total > 0,
+        "this system reports no time of the process's threads"
+    );
     Ok(total as f64 / 1e6)
 }
 

@@ -121,14 +121,14 @@ impl Starts {
         let mut goals = Vec::new();
         if let Some(ratio) = self.ratio(Source::ScramKeys, Source::Password) {
             goals.push(Goal {
-                description: "SCRAM keys of deploy time save at least 15 % of a start's processor time",
+                description: "SCRAM keys save at least 15 % of a start's processor time",
                 measured: format!("{:.0} %", (1.0 - ratio) * 100.0),
                 met: ratio <= 0.85,
             });
         }
         if let Some(ratio) = self.ratio(Source::Provider, Source::Password) {
             goals.push(Goal {
-                description: "a start that asks a provider takes at most 1.6 times the processor time",
+                description: "asking a provider takes at most 1.6 times the processor time",
                 measured: format!("{ratio:.2}"),
                 met: ratio <= 1.6,
             });
