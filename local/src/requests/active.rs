@@ -47,6 +47,7 @@ impl Recorder {
     }
 
     /// Returns the recorder of a deploy that has the variables of a stage.
+    #[cfg(feature = "netlify-api")]
     pub(crate) fn of_deploy(log: &RequestLog, stage: &str, deploy: &str) -> Self {
         Self {
             deploy: Some(deploy.into()),
