@@ -48,10 +48,12 @@ pub(super) fn count(
     let tell = step.teller();
     let mut all = Vec::new();
     for artifact in artifacts {
+        let variables = artifact.variant.variables(access);
         let total = |requests: usize| {
             let name = artifact.variant.name();
             tell(&format!("{name}, {requests} requests"));
-            run(artifact, access, requests, folder).with_context(|| format!("of {name}"))
+            let path = folder.join(format!("callgrind.{name}.{requests}"));
+            run(artifact, &variables, requests, &path).with_context(|| format!("of {name}"))
         };
         all.push(if artifact.variant.is_rust() {
             let cold_start = total(1)?;
@@ -68,23 +70,22 @@ pub(super) fn count(
     Ok(all)
 }
 
-fn run(
+/// Counts the instructions of a process from its start to its end after this many requests. The file of
+/// callgrind is written to `path`.
+pub(super) fn run(
     artifact: &Artifact,
-    access: &ConnectionInfo,
+    variables: &[(&'static str, String)],
     requests: usize,
-    folder: &Path,
+    path: &Path,
 ) -> anyhow::Result<u64> {
-    let name = artifact.variant.name();
-    let path = folder.join(format!("callgrind.{name}.{requests}"));
     let option = format!("--callgrind-out-file={}", path.display());
     let wrapper = ["valgrind", "--tool=callgrind", &option].map(OsStr::new);
-    let variables = artifact.variant.variables(access);
-    let mut instance = Instance::start_under(&wrapper, artifact, &variables)?;
+    let mut instance = Instance::start_under(&wrapper, artifact, variables)?;
     if requests > 1 {
         instance.run(requests - 1)?;
     }
     instance.shut_down()?;
-    let written = fs::read_to_string(&path)
+    let written = fs::read_to_string(path)
         .with_context(|| format!("could not read what callgrind wrote, {}", path.display()))?;
     let total = total_of(&written).context("callgrind wrote no total")?;
     ensure!(total > 0, "callgrind counted nothing");

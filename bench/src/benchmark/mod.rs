@@ -85,7 +85,9 @@ impl Benchmark {
             .with_context(|| format!("could not make the folder {}", folder.display()))?;
         // A missing valgrind is reported before builds that take minutes.
         let callgrind_requests = self
-            .includes(Suite::Speed)
+            .suites
+            .iter()
+            .any(|suite| matches!(suite, Suite::Speed | Suite::Starts))
             .then_some(self.callgrind_requests);
         let callgrind_requests = callgrind_requests.flatten();
         let valgrind = callgrind_requests.map(|_| instructions::valgrind());
@@ -116,7 +118,8 @@ impl Benchmark {
         let starts = match own.filter(|_| self.includes(Suite::Starts)) {
             Some(own) => {
                 let former = self.former.clone();
-                Some(Starts::measure(own, &items, former, self.rounds).await?)
+                let callgrind = valgrind.is_some().then_some(folder.as_path());
+                Some(Starts::measure(own, &items, former, self.rounds, callgrind).await?)
             }
             None => None,
         };

@@ -1,6 +1,6 @@
-//! The processor's time of stagelink's start, by the source of its credentials.
+//! The processor's time and the instructions of stagelink's start, by the source of its credentials.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -13,8 +13,9 @@ use tokio::task::block_in_place;
 use super::artifact::Artifact;
 use super::goals::Goal;
 use super::instance::Instance;
+use super::instructions;
 use super::item_database::ItemDatabase;
-use super::result_table::ResultTable;
+use super::result_table::{ResultTable, absent};
 use super::rounds::shuffled_order;
 use super::statistics::Spread;
 use super::variant::Variant;
@@ -24,6 +25,8 @@ use super::variant::Variant;
 pub(super) struct Starts {
     /// Milliseconds of each round, by source.
     samples: Vec<(Source, Vec<f64>)>,
+    /// Instructions of one start, by source; empty without callgrind.
+    instructions: Vec<(Source, u64)>,
 }
 
 /// The source of the credentials of a start.
@@ -51,12 +54,13 @@ struct TlsHeroku {
 
 impl Starts {
     /// Starts the variant stagelink by each source in each round. `former` is its program of another
-    /// commit.
+    /// commit. Callgrind counts instructions and writes its files to `callgrind`, where it is given.
     pub(super) async fn measure(
         artifact: &Artifact,
         items: &ItemDatabase,
         former: Option<PathBuf>,
         rounds: usize,
+        callgrind: Option<&Path>,
     ) -> anyhow::Result<Self> {
         let step = Step::begin("processor time of starts");
         let tell = step.teller();
@@ -88,9 +92,22 @@ impl Starts {
                 samples[place].1.push(time);
             }
         }
+        let mut instructions = Vec::new();
+        if let Some(folder) = callgrind {
+            for (source, artifact, variables) in &ways {
+                tell(&format!("instructions, {}", source.words()));
+                let path = folder.join(format!("callgrind.start.{}", source.name()));
+                let count = block_in_place(|| instructions::run(artifact, variables, 1, &path));
+                let count = count.with_context(|| format!("of a start by {}", source.words()))?;
+                instructions.push((*source, count));
+            }
+        }
         step.done(&format!("{rounds} rounds"));
         heroku.stop().await?;
-        Ok(Self { samples })
+        Ok(Self {
+            samples,
+            instructions,
+        })
     }
 
     pub(super) fn table(&self) -> ResultTable {
@@ -107,11 +124,19 @@ impl Starts {
                     "{:.2}",
                     self.ratio(*source, Source::ScramKeys).unwrap_or(1.0)
                 ),
+                self.instructions_of(*source),
             ]
         };
-        let header = ["credentials", "median", "middle half", "to the first"];
+        let header = [
+            "credentials",
+            "median",
+            "middle half",
+            "to the first",
+            "instructions",
+        ];
         ResultTable {
-            title: "Processor time of a start of stagelink, with the kernel's".to_owned(),
+            title: "Processor time of a start of stagelink, with the kernel's, and its own instructions"
+                .to_owned(),
             header: header.map(str::to_owned).to_vec(),
             rows: self.samples.iter().map(row).collect(),
         }
@@ -143,6 +168,13 @@ impl Starts {
         goals
     }
 
+    fn instructions_of(&self, source: Source) -> String {
+        let counted = self.instructions.iter().find(|(one, _)| *one == source);
+        counted.map_or_else(absent, |(_, count)| {
+            format!("{:.1} million", *count as f64 / 1e6)
+        })
+    }
+
     /// The ratio of two sources, as the median over the rounds.
     fn ratio(&self, one: Source, base: Source) -> Option<f64> {
         let (one, base) = (self.of(one)?, self.of(base)?);
@@ -157,6 +189,16 @@ impl Starts {
 }
 
 impl Source {
+    /// The name in the file of callgrind.
+    fn name(self) -> &'static str {
+        match self {
+            Self::ScramKeys => "scram-keys",
+            Self::Password => "password",
+            Self::Provider => "provider",
+            Self::Former => "former",
+        }
+    }
+
     fn words(self) -> &'static str {
         match self {
             Self::ScramKeys => "of deploy time, with SCRAM keys",
@@ -218,6 +260,10 @@ pub(super) mod tests {
                 (Source::Password, times(password)),
                 (Source::Provider, times(provider)),
                 (Source::Former, times(former)),
+            ],
+            instructions: vec![
+                (Source::ScramKeys, 2_830_000),
+                (Source::Provider, 34_970_000),
             ],
         }
     }
