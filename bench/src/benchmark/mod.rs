@@ -84,12 +84,8 @@ impl Benchmark {
         fs::create_dir_all(&folder)
             .with_context(|| format!("could not make the folder {}", folder.display()))?;
         // A missing valgrind is reported before builds that take minutes.
-        let callgrind_requests = self
-            .suites
-            .iter()
-            .any(|suite| matches!(suite, Suite::Speed | Suite::Starts))
-            .then_some(self.callgrind_requests);
-        let callgrind_requests = callgrind_requests.flatten();
+        let counts_instructions = self.includes(Suite::Speed) || self.includes(Suite::Starts);
+        let callgrind_requests = self.callgrind_requests.filter(|_| counts_instructions);
         let valgrind = callgrind_requests.map(|_| instructions::valgrind());
         let valgrind = valgrind.transpose()?;
         let artifacts = build_all(&self.variants, &folder).await?;

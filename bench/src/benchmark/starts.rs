@@ -23,10 +23,17 @@ use super::variant::Variant;
 /// The starts of all rounds.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Starts {
-    /// Milliseconds of each round, by source.
-    samples: Vec<(Source, Vec<f64>)>,
-    /// Instructions of one start, by source; empty without callgrind.
-    instructions: Vec<(Source, u64)>,
+    by_source: Vec<StartsOfSource>,
+}
+
+/// The starts by one source.
+#[derive(Clone, Debug, Serialize)]
+struct StartsOfSource {
+    source: Source,
+    /// Milliseconds of the processor, of each round.
+    samples: Vec<f64>,
+    /// Instructions of one start; `None` without callgrind.
+    instructions: Option<u64>,
 }
 
 /// The source of the credentials of a start.
@@ -79,7 +86,12 @@ impl Starts {
             (Source::Provider, artifact, heroku.variables()),
         ];
         ways.extend(former.as_ref().map(|former| (Source::Former, former, own)));
-        let mut samples: Vec<_> = ways.iter().map(|(way, ..)| (*way, Vec::new())).collect();
+        let starts = |(source, ..): &(Source, _, _)| StartsOfSource {
+            source: *source,
+            samples: Vec::new(),
+            instructions: None,
+        };
+        let mut by_source: Vec<_> = ways.iter().map(starts).collect();
         for round in 0..rounds {
             tell(&format!("round {} of {rounds}", round + 1));
             for place in shuffled_order(ways.len(), round) {
@@ -89,32 +101,28 @@ impl Starts {
                     instance.processor_time_ms()
                 });
                 let time = time.with_context(|| format!("of a start by {}", source.words()))?;
-                samples[place].1.push(time);
+                by_source[place].samples.push(time);
             }
         }
-        let mut instructions = Vec::new();
         if let Some(folder) = callgrind {
-            for (source, artifact, variables) in &ways {
+            for ((source, artifact, variables), starts) in ways.iter().zip(&mut by_source) {
                 tell(&format!("instructions, {}", source.words()));
                 let path = folder.join(format!("callgrind.start.{}", source.name()));
                 let count = block_in_place(|| instructions::run(artifact, variables, 1, &path));
                 let count = count.with_context(|| format!("of a start by {}", source.words()))?;
-                instructions.push((*source, count));
+                starts.instructions = Some(count);
             }
         }
         step.done(&format!("{rounds} rounds"));
         heroku.stop().await?;
-        Ok(Self {
-            samples,
-            instructions,
-        })
+        Ok(Self { by_source })
     }
 
     pub(super) fn table(&self) -> ResultTable {
-        let row = |(source, times): &(Source, Vec<f64>)| {
-            let spread = Spread::of(times.iter().copied());
+        let row = |starts: &StartsOfSource| {
+            let spread = Spread::of(starts.samples.iter().copied());
             vec![
-                source.words().to_owned(),
+                starts.source.words().to_owned(),
                 format!("{:.2} ms", spread.median),
                 format!(
                     "{:.2} to {:.2}",
@@ -122,9 +130,11 @@ impl Starts {
                 ),
                 format!(
                     "{:.2}",
-                    self.ratio(*source, Source::ScramKeys).unwrap_or(1.0)
+                    self.ratio(starts.source, Source::ScramKeys).unwrap_or(1.0)
                 ),
-                self.instructions_of(*source),
+                starts
+                    .instructions
+                    .map_or_else(absent, |count| format!("{:.1} million", count as f64 / 1e6)),
             ]
         };
         let header = [
@@ -138,7 +148,7 @@ impl Starts {
             title: "Processor time of a start of stagelink, with the kernel's, and its own instructions"
                 .to_owned(),
             header: header.map(str::to_owned).to_vec(),
-            rows: self.samples.iter().map(row).collect(),
+            rows: self.by_source.iter().map(row).collect(),
         }
     }
 
@@ -168,13 +178,6 @@ impl Starts {
         goals
     }
 
-    fn instructions_of(&self, source: Source) -> String {
-        let counted = self.instructions.iter().find(|(one, _)| *one == source);
-        counted.map_or_else(absent, |(_, count)| {
-            format!("{:.1} million", *count as f64 / 1e6)
-        })
-    }
-
     /// The ratio of two sources, as the median over the rounds.
     fn ratio(&self, one: Source, base: Source) -> Option<f64> {
         let (one, base) = (self.of(one)?, self.of(base)?);
@@ -182,9 +185,9 @@ impl Starts {
     }
 
     fn of(&self, source: Source) -> Option<&[f64]> {
-        let mut all = self.samples.iter();
-        let found = all.find(|(one, _)| *one == source)?;
-        Some(&found.1)
+        let mut all = self.by_source.iter();
+        let found = all.find(|one| one.source == source)?;
+        Some(&found.samples)
     }
 }
 
@@ -253,17 +256,17 @@ pub(super) mod tests {
 
     /// Starts with these times.
     pub(crate) fn starts(keys: f64, password: f64, provider: f64, former: f64) -> Starts {
-        let times = |time: f64| vec![time, time * 2.0, time];
+        let of = |source, time: f64, instructions| StartsOfSource {
+            source,
+            samples: vec![time, time * 2.0, time],
+            instructions,
+        };
         Starts {
-            samples: vec![
-                (Source::ScramKeys, times(keys)),
-                (Source::Password, times(password)),
-                (Source::Provider, times(provider)),
-                (Source::Former, times(former)),
-            ],
-            instructions: vec![
-                (Source::ScramKeys, 2_830_000),
-                (Source::Provider, 34_970_000),
+            by_source: vec![
+                of(Source::ScramKeys, keys, Some(2_830_000)),
+                of(Source::Password, password, None),
+                of(Source::Provider, provider, Some(34_970_000)),
+                of(Source::Former, former, None),
             ],
         }
     }
