@@ -9,11 +9,11 @@ import { createRequire } from "node:module";
 const tools = createRequire(`${process.env.BOARD_TOOLS}/`);
 const { chromium } = tools("playwright-core");
 
-/** Starts the browser. */
-export function launch() {
+/** Starts the browser, with further arguments. */
+export function launch(further = []) {
   // Chromium refuses its sandbox to root.
   const args = process.getuid() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: process.env.BOARD_CHROMIUM, args });
+  return chromium.launch({ executablePath: process.env.BOARD_CHROMIUM, args: [...args, ...further] });
 }
 
 /**

@@ -5,7 +5,8 @@
 import { assert, check, launch, open, unpressed, until } from "./browser.mjs";
 
 const [url, site] = process.argv.slice(2);
-const browser = await launch();
+// As for a screen reader, so that the tree of the page is whole.
+const browser = await launch(["--force-renderer-accessibility"]);
 const page = await open(browser, url);
 const rows = page.locator("#requests li:visible");
 const said = page.locator("#said");
@@ -132,19 +133,70 @@ const left = (await unpressed(page)).filter((name) => !/^(Promote|Roll back) \w+
 assert.deepEqual(left, []);
 
 assert.deepEqual(page.errors, []);
-// The list has 1,000 rows at most, and the rest of the page goes on.
-await page.evaluate(async () => {
+// The list keeps the newest 1,000 rows and few more, and the rest of the page goes on.
+const make = (first, many) => page.evaluate(async ([first, many]) => {
   const { showRequests } = await import("/requests.js");
   const record = (number) => ({
     id: `made-${number}`, time: new Date().toISOString(), stage: "qa", method: "GET", path: `/${number}`,
-    trigger: "request", status: 200, duration_ms: 4, start: "warm", is_finished: true,
+    trigger: "request", status: number % 100 === 0 ? 500 : 200, duration_ms: 4, start: "warm", is_finished: true,
     database: { round_trips: 1, ms: 1, spans: [{ phase: "query", start_ms: 1, duration_ms: 1 }] },
   });
-  for (let at = 0; at < 10_000; at += 250) showRequests(Array.from({ length: 250 }, (_, of) => record(at + of)));
-});
-const newest = () => page.locator("#requests li .what").first().textContent();
-await until("the newest is first", async () => (await newest()).endsWith("/9999"));
-assert.equal(await page.locator("#requests li").count(), 1000);
+  for (let at = first; at < first + many; at += 250) {
+    showRequests(Array.from({ length: Math.min(250, first + many - at) }, (_, of) => record(at + of)));
+  }
+}, [first, many]);
+const isNewest = (number) => until(`${number} is the newest`, async () =>
+  (await page.locator("#requests li .what").first().textContent()).endsWith(`/${number}`));
+await make(0, 10_000);
+await isNewest(9_999);
+const all = await page.locator("#requests li").count();
+assert.ok(all >= 1000 && all <= 1050, `${all} rows`);
+const shownNumbers = await page.locator("#requests li bdi").allTextContents();
+assert.deepEqual(shownNumbers.slice(0, 1000), Array.from({ length: 1000 }, (_, number) => `/${9_999 - number}`));
+
+// Groups that are not seen cost a frame nothing, yet a screen reader has one list with each of its rows.
+const groups = await page.locator("#requests > *").evaluateAll((all) =>
+  all.map((group) => [group.childElementCount, getComputedStyle(group).contentVisibility]));
+assert.ok(groups.length <= 42 && groups.every(([rows, visibility]) => rows <= 25 && visibility === "auto"), String(groups));
+const devtools = await page.context().newCDPSession(page);
+const { nodes } = await devtools.send("Accessibility.getFullAXTree");
+const byNode = new Map(nodes.map((node) => [node.nodeId, node]));
+const inside = (node) => node.childIds.map((id) => byNode.get(id)).flatMap((child) => (child.ignored ? inside(child) : [child]));
+const [requests] = nodes.filter(({ role, name }) => role?.value === "list" && name?.value === "Requests");
+const items = inside(requests);
+assert.equal(items.length, all);
+for (const item of items) assert.deepEqual([item, ...inside(item)].map(({ role }) => role.value), ["listitem", "button", "image"]);
+
+// Who reads further down stays there while requests come, and the arrows go on from group to group.
+const places = [30, 400, 900];
+for (const [number, place] of places.entries()) {
+  const row = page.locator("#requests li", { has: page.getByText(`/${9_999 - place}`, { exact: true }) });
+  await row.locator("button").focus();
+  const top = () => row.evaluate((row) => new Promise((resolve) =>
+    requestAnimationFrame(() => requestAnimationFrame(() => resolve(row.getBoundingClientRect().top)))));
+  const before = await top();
+  await make(10_000 + 30 * number, 30);
+  await isNewest(10_029 + 30 * number);
+  const after = await top();
+  assert.ok(Math.abs(after - before) < 2, `row ${place} went from ${before} to ${after}`);
+}
+await rows.first().locator("button").focus();
+for (const [key, last] of [["ArrowDown", 60], ["ArrowUp", 0]]) {
+  for (let presses = 0; presses < 60; presses += 1) await page.keyboard.press(key);
+  assert.equal(await page.evaluate(() => document.activeElement.querySelector("bdi").textContent), `/${10_089 - last}`);
+}
+assert.equal(await page.locator("#requests [tabindex='0']").count(), 1);
+
+// Groups without a row of the filter take no room.
+const height = () => page.locator("#requests").evaluate((list) => list.getBoundingClientRect().height);
+const whole = await height();
+await page.getByLabel("only failed ones").check();
+const failed = await rows.count();
+assert.ok(failed >= 10 && failed < 20, `${failed} failed`);
+assert.ok(Math.abs((await height()) - failed * 33) < 40, `${await height()} px`);
+await page.getByLabel("only failed ones").uncheck();
+assert.ok(Math.abs((await height()) - whole) < 2);
+assert.deepEqual(page.errors, []);
 
 const texts = page.texts.join("\n");
 await browser.close();

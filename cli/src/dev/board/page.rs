@@ -41,6 +41,7 @@ const FILES: &[PageFile] = &[
     ("/elements.js", JS, include_str!("page/elements.js")),
     ("/stages.js", JS, include_str!("page/stages.js")),
     ("/requests.js", JS, include_str!("page/requests.js")),
+    ("/row.js", JS, include_str!("page/row.js")),
     ("/request.js", JS, include_str!("page/request.js")),
     ("/waterfall.js", JS, include_str!("page/waterfall.js")),
     ("/faults.js", JS, include_str!("page/faults.js")),

@@ -1,7 +1,7 @@
 // The faults: buttons that inject them, those that last, and what requests saw since.
 
 import { byId, clock, count, el, milliseconds, say, tell } from "./elements.js";
-import { isFailed } from "./requests.js";
+import { isFailed } from "./row.js";
 import { call } from "./server.js";
 
 /** Kinds that happen once, and have no duration. */

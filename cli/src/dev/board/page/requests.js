@@ -1,13 +1,20 @@
-// The list of requests: the newest first, 1,000 rows at most, a part of them in each frame.
+// The list of requests: the newest 1,000 and at most 50 more, the newest first, a part of them in each frame.
+//
+// Its rows are in groups. The browser neither lays out nor paints a group that is far from what the window shows
+// (`content-visibility` in requests.css), and new rows above move whole groups. So a frame costs what the groups
+// near the window do, and next to nothing for the rest. With `content-visibility` on each row it looked at each
+// of the 1,000 rows several times in each frame.
 
-import { byId, clock, count, el, milliseconds, say } from "./elements.js";
+import { byId, count, el, say } from "./elements.js";
 import { openRequest } from "./request.js";
-import { PHASES, waterfall } from "./waterfall.js";
+import { fill, isFailed, newRow } from "./row.js";
+import { PHASES } from "./waterfall.js";
 
-const MOST_ROWS = 1000;
-const ROWS_PER_FRAME = 30;
+const KEPT_ROWS = 1000;
+const ROWS_PER_GROUP = 25;
+const ROWS_PER_FRAME = 20;
 /** The time of a frame after which the other rows wait for the next one. */
-const FRAME_MS = 8;
+const FRAME_MS = 4;
 
 const list = byId("requests");
 /** The rows by the ids of their requests, in the order of their arrival. */
@@ -22,9 +29,6 @@ const LEGEND = { ...PHASES, unfinished: "did not end", own: "the function's own 
 byId("legend").append(...Object.entries(LEGEND).map(([phase, name]) =>
   el("li", {}, el("i", { class: phase }), name)));
 
-export const isFailed = (record) =>
-  record.error != null || (record.status ?? 0) >= 500 || (record.is_finished && record.status == null);
-
 /** Shows new and changed records. */
 export function showRequests(records) {
   for (const record of records) {
@@ -36,7 +40,7 @@ export function showRequests(records) {
     // A record that changes keeps its place.
     waiting.set(record.id, record);
   }
-  while (waiting.size > MOST_ROWS) waiting.delete(waiting.keys().next().value);
+  while (waiting.size > KEPT_ROWS) waiting.delete(waiting.keys().next().value);
   request();
 }
 
@@ -58,81 +62,48 @@ function request() {
 
 function flush() {
   isDue = false;
-  let left = ROWS_PER_FRAME;
-  const ends = performance.now() + FRAME_MS;
-  const added = document.createDocumentFragment();
-  for (const [id, record] of waiting) {
-    if (left === 0 || performance.now() > ends) break;
-    left -= 1;
-    waiting.delete(id);
-    const known = rows.get(id);
-    if (known) {
-      fill(known, record);
-    } else {
-      const row = el("li");
-      fill(row, record);
-      rows.set(id, row);
-      added.prepend(row);
-    }
-  }
-  if (added.childNodes.length > 0) {
-    list.prepend(added);
-    for (const [id, row] of rows) {
-      if (rows.size <= MOST_ROWS) break;
-      rows.delete(id);
-      row.remove();
-    }
-    keepOneStop();
-  }
+  // A frame that removes rows adds none: each of the two takes its time.
+  if (!removeOldest()) addWaiting();
+  keepOneStop();
   byId("no-requests").hidden = rows.size > 0;
   request();
 }
 
-function fill(row, record) {
-  row.record = record;
-  const button = row.querySelector("button") ?? el("button", { type: "button", class: "row", tabindex: "-1" });
-  button.replaceChildren(
-    el("span", { class: "time" }, clock(record.time)),
-    el("span", { class: "stage-name" }, record.stage),
-    el("span", { class: "what" }, el("b", {}, methodOf(record)), " ", el("bdi", {}, record.path)),
-    el("span", { class: `status ${classOf(record)}` }, statusOf(record)),
-    el("span", { class: "ms" }, milliseconds(record.duration_ms)),
-    el("span", { class: "more" }, moreOf(record)),
-  );
-  if (row.firstChild === button) row.lastChild.replaceWith(waterfall(record));
-  else row.replaceChildren(button, waterfall(record));
-  row.hidden = !isWanted(record);
+/** Shows as many of the waiting records as a frame has time for. */
+function addWaiting() {
+  const ends = performance.now() + FRAME_MS;
+  const changed = new Set();
+  let left = ROWS_PER_FRAME;
+  for (const [id, record] of waiting) {
+    if (left === 0 || performance.now() > ends) break;
+    left -= 1;
+    waiting.delete(id);
+    const row = rows.get(id) ?? newRow();
+    fill(row, record);
+    row.hidden = !isWanted(record);
+    if (!rows.has(id)) {
+      rows.set(id, row);
+      newestGroup().prepend(row);
+    }
+    changed.add(row.parentElement);
+  }
+  changed.forEach(measure);
 }
 
-const TRIGGERS = { schedule: "clock", invoke: "invoke", repeat: "again" };
-
-export function methodOf(record) {
-  const trigger = TRIGGERS[record.trigger];
-  return record.trigger === "repeat" ? `${trigger} ${record.method}` : trigger ?? record.method;
+/** Removes the group of the oldest rows if the others are enough. Returns whether they were. */
+function removeOldest() {
+  const group = list.lastElementChild;
+  if (group == null || rows.size - group.childElementCount < KEPT_ROWS) return false;
+  for (const row of group.children) rows.delete(row.record.id);
+  group.remove();
+  return true;
 }
 
-export function statusOf(record) {
-  if (!record.is_finished) return "runs";
-  if (record.status != null) return String(record.status);
-  return record.error == null ? "gone" : "failed";
-}
-
-function classOf(record) {
-  if (!record.is_finished) return "quiet";
-  if (isFailed(record)) return "broken";
-  if (record.status >= 400) return "refused";
-  return record.status >= 300 ? "moved" : "ok";
-}
-
-function moreOf(record) {
-  const parts = [];
-  if (record.deploy) parts.push("deploy");
-  if (record.start === "cold") parts.push(`cold ${milliseconds(record.init_ms)}`);
-  else if (record.start) parts.push(record.start);
-  const trips = record.database?.round_trips;
-  if (trips > 0) parts.push(count(trips, "round trip"));
-  if (record.status == null && record.error) parts.push(record.error);
-  return parts.join(", ");
+/** Writes the height of a group that is not laid out, and hides one without a row to show. */
+function measure(group) {
+  const shown = group.querySelectorAll("li:not([hidden])").length;
+  group.hidden = shown === 0;
+  group.style.containIntrinsicBlockSize = `calc(${shown} * var(--row-height))`;
 }
 
 // One row is a stop of the Tab key, and the arrow keys go from there.
@@ -149,8 +120,10 @@ function stopAt(button) {
   stop = button;
 }
 
-function neighbour(row, step) {
-  do row = row?.[step]; while (row?.hidden);
+/** Returns the button of the row that is shown next, above or below. */
+function neighbour(row, isBelow) {
+  const [step, end] = isBelow ? ["nextElementSibling", "firstElementChild"] : ["previousElementSibling", "lastElementChild"];
+  do row = row[step] ?? row.parentElement[step]?.[end]; while (row?.hidden);
   return row?.querySelector("button");
 }
 
@@ -159,8 +132,8 @@ list.addEventListener("focusin", (event) => {
 });
 
 list.addEventListener("keydown", (event) => {
-  const step = { ArrowDown: "nextElementSibling", ArrowUp: "previousElementSibling" }[event.key];
-  const button = step && neighbour(event.target.closest("li"), step);
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const button = neighbour(event.target.closest("li"), event.key === "ArrowDown");
   if (button) {
     event.preventDefault();
     button.focus();
@@ -181,6 +154,7 @@ function isWanted(record) {
 
 function filter() {
   for (const row of rows.values()) row.hidden = !isWanted(row.record);
+  for (const group of list.children) measure(group);
   if (stop?.closest("li").hidden) stopAt(null);
   keepOneStop();
 }

@@ -47,7 +47,7 @@ export function waterfall(record) {
     const bar = document.createElement("i");
     bar.className = isUnfinished ? `${phase} unfinished` : phase;
     bar.title = `${nameOf(part)}: ${milliseconds(ms)}`;
-    bar.style.left = `${(100 * start) / total}%`;
+    bar.style.marginInlineStart = `${(100 * start) / total}%`;
     bar.style.width = `${(100 * ms) / total}%`;
     fall.append(bar);
   }
