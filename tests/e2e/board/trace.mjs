@@ -100,6 +100,7 @@ let seconds;
 const load = report(await trace(async () => { seconds = await sendAll(); }));
 const reload = report(await trace(() => page.reload()));
 const rows = await page.locator("#requests li").count();
+if (rows < Math.min(sent, 1000)) throw new Error(`the list has ${rows} rows: the page was not measured at its work`);
 await browser.close();
 agent.destroy();
 // The times within a task are pairs: by the clock, and by the processor.

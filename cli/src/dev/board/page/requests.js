@@ -90,6 +90,14 @@ function addWaiting() {
   changed.forEach(measure);
 }
 
+/** Returns the group that takes the next row. */
+function newestGroup() {
+  const group = list.firstElementChild;
+  if (group && group.childElementCount < ROWS_PER_GROUP) return group;
+  list.prepend(el("ol", { class: "group", role: "presentation" }));
+  return list.firstElementChild;
+}
+
 /** Removes the group of the oldest rows if the others are enough. Returns whether they were. */
 function removeOldest() {
   const group = list.lastElementChild;
