@@ -86,12 +86,15 @@ async fn each_call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
         for failure in failures {
             let what = format!("{number}: {} {}: {failure:?}", call.method, call.path);
             let before = shop.published().id;
+            let place = Place::of(&calls, number);
             control.clear_requests();
-            control.inject(Fault::new(*failure).after(position(number)).times(1));
+            control.inject(place.fault(*failure).times(1));
             let run = promote_again(&shop, &[]).await;
             control.clear_faults();
+            // The deploy may be ready sooner than it was when the calls were recorded.
+            let is_optional = call.method == Method::GET && place.earlier > 0;
             assert!(
-                control.requests().len() > number,
+                is_optional || place.is_in(&control.requests()),
                 "{what}: it was not called"
             );
             if run.code != Some(0) {
@@ -101,6 +104,51 @@ async fn each_call_that_fails_leaves_the_stage_as_it_was_or_promoted() {
             ensure_whole(&shop, &before, &run, &what).await;
         }
     }
+}
+
+/// The place of a call in a promotion: its route, and how many calls of that route come before it. Its number
+/// among all calls is another in each run: how often a deploy is asked for until it is ready differs.
+struct Place {
+    method: Method,
+    route: String,
+    earlier: usize,
+}
+
+impl Place {
+    fn of(calls: &[RecordedRequest], number: usize) -> Self {
+        let mut place = Self {
+            method: calls[number].method.clone(),
+            route: route_of(&calls[number]),
+            earlier: 0,
+        };
+        place.earlier = place.count(&calls[..number]);
+        place
+    }
+
+    fn fault(&self, failure: Failure) -> Fault {
+        let fault = Fault::new(failure).on(self.method.as_str(), &self.route);
+        fault.after(position(self.earlier))
+    }
+
+    fn is_in(&self, calls: &[RecordedRequest]) -> bool {
+        self.count(calls) > self.earlier
+    }
+
+    fn count(&self, calls: &[RecordedRequest]) -> usize {
+        let same =
+            |call: &&RecordedRequest| call.method == self.method && route_of(call) == self.route;
+        calls.iter().filter(same).count()
+    }
+}
+
+/// Returns the path of a call with `*` in place of the ids of sites and deploys.
+fn route_of(call: &RecordedRequest) -> String {
+    let mut route = Vec::new();
+    for part in call.path.split('/') {
+        let is_id = matches!(route.last(), Some(&("sites" | "deploys")));
+        route.push(if is_id { "*" } else { part });
+    }
+    route.join("/")
 }
 
 /// Returns the words by which a message names a call.
@@ -141,11 +189,17 @@ async fn each_call_that_takes_a_promotion_back_and_fails_is_made_again() {
     for (number, call) in calls.iter().enumerate().skip(first) {
         let what = format!("{number}: {} {}", call.method, call.path);
         let before = shop.published().id;
-        control.inject(Fault::new(REFUSED).after(position(number)).times(1));
+        let place = Place::of(&calls, number);
+        control.clear_requests();
+        control.inject(place.fault(REFUSED).times(1));
         control.inject(unpublished());
         let run = promote_again(&shop, &[]).await;
         control.clear_faults();
         assert_eq!(run.code, Some(1), "{what}");
+        assert!(
+            place.is_in(&control.requests()),
+            "{what}: it was not called"
+        );
         ensure_whole(&shop, &before, &run, &what).await;
     }
     let changes = calls[first..]
@@ -294,10 +348,16 @@ async fn token_that_ends_half_way_leaves_a_promotion_that_goes_on_with_another()
         let token = shop.project.netlify.create_token();
         shop.project.set("NETLIFY_AUTH_TOKEN", &token);
         let before = shop.published().id;
-        // No call from this one on is answered, also none that takes back.
+        // No call from this one on is answered, also none that takes back. Where the deploy is ready sooner
+        // or later than it was when the calls were recorded, it is one beside it.
+        control.clear_requests();
         control.inject(Fault::new(gone).after(position(number)));
         let run = promote_again(&shop, &[]).await;
         control.clear_faults();
+        if control.requests().len() <= number {
+            ensure_whole(&shop, &before, &run, &what).await;
+            continue;
+        }
         assert_eq!(run.code, Some(1), "{what}");
         assert!(
             run.errors.contains("NETLIFY_AUTH_TOKEN"),
