@@ -14,9 +14,7 @@ use crate::cluster::ClusterBuilder;
 use crate::data_directory::DataDirectory;
 use crate::pid_file::PidFile;
 use crate::port;
-use crate::server_settings::{
-    CERTIFICATE_FILE, ClusterAccess, KEY_FILE, MAX_CONNECTIONS, NO_DURABILITY,
-};
+use crate::server_settings::{CERTIFICATE_FILE, ClusterAccess, KEY_FILE, NO_DURABILITY};
 use crate::watchdog::{PROCESS_SCRIPT, SHELL, Watchdog};
 use crate::{Error, ErrorKind};
 
@@ -35,9 +33,10 @@ impl InstalledServer {
         builder: ClusterBuilder,
         data_directory: Option<Arc<DataDirectory>>,
         port: u16,
+        max_connections: u32,
     ) -> Result<(Self, u16, ClusterAccess), Error> {
         port::start_on_port(port, |port| {
-            Self::try_start(&builder, data_directory.clone(), port)
+            Self::try_start(&builder, data_directory.clone(), port, max_connections)
         })
         .await
     }
@@ -46,10 +45,12 @@ impl InstalledServer {
         builder: &ClusterBuilder,
         data_directory: Option<Arc<DataDirectory>>,
         port: u16,
+        max_connections: u32,
     ) -> Result<(Self, u16, ClusterAccess), Error> {
         let server = match &data_directory {
             Some(kept) => {
-                Self::spawn_watchdog(builder, kept.cluster(), None, port, kept.log()?).await?
+                let settings = settings(port, max_connections);
+                Self::spawn_watchdog(builder, kept.cluster(), None, settings, kept.log()?).await?
             }
             None => {
                 let directory = builder.user.temporary_path();
@@ -59,7 +60,9 @@ impl InstalledServer {
                     let message = "could not create a log file for the Postgres server";
                     Error::new(ErrorKind::System, message).with_source(error)
                 })?;
-                Self::spawn_watchdog(builder, cluster, Some(directory), port, log).await?
+                let mut settings = settings(port, max_connections);
+                settings.extend(NO_DURABILITY.map(str::to_owned));
+                Self::spawn_watchdog(builder, cluster, Some(directory), settings, log).await?
             }
         };
         let builder = builder.clone();
@@ -91,16 +94,12 @@ impl InstalledServer {
         builder: &ClusterBuilder,
         cluster: PathBuf,
         temporary: Option<PathBuf>,
-        port: u16,
+        settings: Vec<String>,
         log: File,
     ) -> Result<Self, Error> {
         let postgres = builder.binaries.program("postgres");
-        let mut settings = settings(port);
         let (directory, signal) = match &temporary {
-            Some(directory) => {
-                settings.extend(NO_DURABILITY.map(str::to_owned));
-                (utf8(directory)?, "QUIT")
-            }
+            Some(directory) => (utf8(directory)?, "QUIT"),
             None => ("", "INT"),
         };
         let arguments = [directory, signal, utf8(&postgres)?, "-D", utf8(&cluster)?]
@@ -202,12 +201,12 @@ fn utf8(path: &Path) -> Result<&str, Error> {
     })
 }
 
-fn settings(port: u16) -> Vec<String> {
+fn settings(port: u16, max_connections: u32) -> Vec<String> {
     [
         &format!("port={port}"),
         "listen_addresses=127.0.0.1",
         "unix_socket_directories=",
-        &format!("max_connections={MAX_CONNECTIONS}"),
+        &format!("max_connections={max_connections}"),
         "password_encryption=scram-sha-256",
         "ssl=on",
         &format!("ssl_cert_file={CERTIFICATE_FILE}"),

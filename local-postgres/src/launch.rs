@@ -12,7 +12,7 @@ use crate::data_directory::{Contents, DataDirectory};
 use crate::docker::{Container, DEFAULT_IMAGE, DockerEngine};
 use crate::installed_server::InstalledServer;
 use crate::server_process::ServerProcess;
-use crate::server_settings::ClusterAccess;
+use crate::server_settings::{ClusterAccess, DEFAULT_MAX_CONNECTIONS};
 use crate::server_user::ServerUser;
 use crate::{Error, ErrorKind, ServerOptions, ServerSource};
 
@@ -139,8 +139,10 @@ impl Launcher {
         engine.pull_if_missing(image, progress).await?;
         progress.report(format!("starting {image} in Docker"));
         let data_directory = self.data_directory.clone();
+        let port = self.options.port;
+        let max_connections = self.max_connections();
         let (container, port, access) =
-            Container::start(engine, image, data_directory, self.options.port).await?;
+            Container::start(engine, image, data_directory, port, max_connections).await?;
         Ok(LaunchedServer {
             process: ServerProcess::Container(container),
             port,
@@ -206,8 +208,10 @@ impl Launcher {
             progress: self.options.progress.clone(),
         };
         let data_directory = self.data_directory.clone();
+        let port = self.options.port;
+        let max_connections = self.max_connections();
         let (server, port, access) =
-            InstalledServer::start(builder, data_directory, self.options.port).await?;
+            InstalledServer::start(builder, data_directory, port, max_connections).await?;
         Ok(LaunchedServer {
             process: ServerProcess::Installed(server),
             port,
@@ -215,6 +219,12 @@ impl Launcher {
             data_directory: self.data_directory.clone(),
             origin,
         })
+    }
+
+    fn max_connections(&self) -> u32 {
+        self.options
+            .max_connections
+            .unwrap_or(DEFAULT_MAX_CONNECTIONS)
     }
 
     fn cluster_mismatch(&self, major: u32) -> Error {

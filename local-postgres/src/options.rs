@@ -23,6 +23,7 @@ use crate::ServerSource;
 pub struct ServerOptions {
     pub(crate) source: ServerSource,
     pub(crate) port: u16,
+    pub(crate) max_connections: Option<u32>,
     pub(crate) data_directory: Option<PathBuf>,
     pub(crate) cache_directory: Option<PathBuf>,
     pub(crate) progress: ProgressListener,
@@ -45,6 +46,17 @@ impl ServerOptions {
     #[must_use]
     pub fn port(self, port: u16) -> Self {
         Self { port, ..self }
+    }
+
+    /// Sets `max_connections`, the number of sessions that the server takes. Default: 200, which a
+    /// [`SharedServer`](crate::SharedServer) always has. A server given by [`ServerSource::Url`] keeps
+    /// its own.
+    #[must_use]
+    pub fn max_connections(self, count: u32) -> Self {
+        Self {
+            max_connections: Some(count),
+            ..self
+        }
     }
 
     /// Keeps the databases from run to run, in this directory. Default: they are

@@ -18,7 +18,7 @@ pub(crate) const CERTIFICATE_FILE: &str = "server.crt";
 pub(crate) const KEY_FILE: &str = "server.key";
 
 /// Enough for nine databases whose roles use all of their 20 connections.
-pub(crate) const MAX_CONNECTIONS: u32 = 200;
+pub(crate) const DEFAULT_MAX_CONNECTIONS: u32 = 200;
 
 /// Faster settings for a cluster that need not survive a crash of the machine.
 pub(crate) const NO_DURABILITY: [&str; 3] = [

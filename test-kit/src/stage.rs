@@ -175,8 +175,7 @@ impl TestStage {
     pub async fn freeze(&self, duration: Duration) {
         freeze(&self.0.database, duration);
         if duration >= SESSION_IDLE_LIMIT {
-            let name = self.with_own(|own| own.name().to_owned());
-            let ended = self.0.server.end_sessions(&name).await;
+            let ended = self.with_own(TestDatabase::end_sessions).await;
             ended.unwrap_or_else(|error| panic!("{error:?}"));
         }
     }

@@ -28,8 +28,15 @@ struct OwnServer {
 
 impl OwnServer {
     async fn start() -> Self {
+        Self::start_with(200).await
+    }
+
+    /// Starts a server that takes so many connections.
+    async fn start_with(max_connections: u32) -> Self {
         let source = std::env::var("STAGELINK_POSTGRES").unwrap_or("auto".to_owned());
-        let options = ServerOptions::new().source(source.parse().unwrap());
+        let options = ServerOptions::new()
+            .source(source.parse().unwrap())
+            .max_connections(max_connections);
         let server = Server::start(options).await.unwrap();
         let admin = server.connect_as_superuser().await.unwrap();
         let password = random_password();
@@ -297,6 +304,62 @@ async fn fifty_processes_at_once_finish_on_a_server_with_a_hundred_connections()
     assert_eq!(names.len(), 50, "each has a database of its own");
     assert_eq!(server.databases_in_use().await, [] as [String; 0]);
     drop(others);
+    server.server.stop().await.unwrap();
+}
+
+/// Runs so many processes at once, each with a test, and returns the number of those that fail.
+fn run_at_once(server: &OwnServer, count: usize) -> usize {
+    let children: Vec<Child> = (0..count).map(|_| server.child("")).collect();
+    let ends = children.into_iter().map(|child| child.wait_with_output());
+    ends.filter(|end| !end.as_ref().unwrap().status.success())
+        .count()
+}
+
+#[tokio::test]
+async fn thirty_processes_at_once_finish_on_a_server_with_twenty_connections() {
+    let server = OwnServer::start_with(20).await;
+    // The first round has no template and no clone yet.
+    for round in 0..2 {
+        assert_eq!(run_at_once(&server, 30), 0, "round {round}");
+    }
+    assert_eq!(server.databases_in_use().await, [] as [String; 0]);
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn processes_that_wait_for_a_place_have_no_session_and_may_be_killed() {
+    let server = OwnServer::start_with(20).await;
+    assert!(server.child("").wait().unwrap().success());
+    let registry = server.registry().await;
+    let take = format!("SELECT pg_advisory_lock({SLOT}, n) FROM generate_series(1, 4) AS n");
+    registry.batch_execute(&take).await.unwrap();
+    let mut waiting: Vec<Child> = (0..10).map(|_| server.child("")).collect();
+    let sessions = "SELECT pid FROM pg_stat_activity WHERE datname = 'stagelink_test_1' \
+                    AND query LIKE '%pg_try_advisory_lock%' AND pid <> pg_backend_pid()";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let mut first = Vec::new();
+    while first.is_empty() {
+        assert!(Instant::now() < deadline, "one looks for a place");
+        first = server.admin.query(sessions, &[]).await.unwrap();
+    }
+    let all = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'stagelink_test_1'";
+    for _ in 0..50 {
+        let row = server.admin.query_one(all, &[]).await.unwrap();
+        let count: i64 = row.get(0);
+        // This test's, and that of the process whose turn it is.
+        assert!(count <= 2, "{count} sessions");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    // One of them has the turn, and the others go on without it.
+    for child in &mut waiting[..5] {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let free = "SELECT pg_advisory_unlock_all()";
+    registry.batch_execute(free).await.unwrap();
+    for child in &mut waiting[5..] {
+        assert!(child.wait().unwrap().success());
+    }
     server.server.stop().await.unwrap();
 }
 

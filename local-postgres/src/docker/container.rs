@@ -19,7 +19,7 @@ use crate::data_directory::DataDirectory;
 use crate::password::Password;
 use crate::port;
 use crate::random::unique_name;
-use crate::server_settings::{ClusterAccess, MAX_CONNECTIONS, NO_DURABILITY};
+use crate::server_settings::{ClusterAccess, NO_DURABILITY};
 use crate::watchdog::{SHELL, Watchdog};
 use crate::{Error, ErrorKind};
 
@@ -42,9 +42,10 @@ impl Container {
         image: &str,
         data_directory: Option<Arc<DataDirectory>>,
         port: u16,
+        max_connections: u32,
     ) -> Result<(Self, u16, ClusterAccess), Error> {
         port::start_on_port(port, |port| {
-            Self::try_start(engine, image, data_directory.clone(), port)
+            Self::try_start(engine, image, data_directory.clone(), port, max_connections)
         })
         .await
     }
@@ -54,6 +55,7 @@ impl Container {
         image: &str,
         data_directory: Option<Arc<DataDirectory>>,
         port: u16,
+        max_connections: u32,
     ) -> Result<(Self, u16, ClusterAccess), Error> {
         let volume = match &data_directory {
             Some(kept) => Some(Volume::for_data_directory(kept, engine, image).await?),
@@ -64,8 +66,17 @@ impl Container {
             None => tempfile::tempfile().map_err(io_error)?,
         };
         let staging = std::env::temp_dir().join(unique_name());
-        let mut container =
-            Self::create(engine, image, &staging, volume.as_ref(), port, log).await?;
+        let settings = settings(max_connections, volume.is_none());
+        let mut container = Self::create(
+            engine,
+            image,
+            &staging,
+            volume.as_ref(),
+            port,
+            &settings,
+            log,
+        )
+        .await?;
         let access = container
             .copy_secrets(&staging, data_directory.as_deref(), volume.as_ref())
             .await?;
@@ -92,6 +103,7 @@ impl Container {
         staging: &Path,
         volume: Option<&Volume>,
         port: u16,
+        settings: &[String],
         log: File,
     ) -> Result<Self, Error> {
         let staging = staging.to_string_lossy();
@@ -103,7 +115,6 @@ impl Container {
         let publish = format!("--publish=127.0.0.1:{port}:5432");
         let password_file = format!("--env=POSTGRES_PASSWORD_FILE=/{PASSWORD_FILE}");
         let mount = volume.map(|volume| format!("--volume={}:{}", volume.name, volume.mount_point));
-        let max_connections = format!("max_connections={MAX_CONNECTIONS}");
 
         let mut arguments = vec![&*staging, &name, grace, new_volume];
         arguments.extend([
@@ -113,11 +124,8 @@ impl Container {
             &password_file,
         ]);
         arguments.extend(mount.as_deref());
-        arguments.extend([image, "-c", &max_connections]);
-        arguments.extend(["-c", "password_encryption=scram-sha-256"]);
-        if volume.is_none() {
-            arguments.extend(NO_DURABILITY.iter().flat_map(|setting| ["-c", setting]));
-        }
+        arguments.push(image);
+        arguments.extend(settings.iter().flat_map(|setting| ["-c", setting]));
         let mut shell = Command::new(SHELL);
         shell.current_dir("/");
         let mut watchdog = Watchdog::spawn(shell, include_str!("container.sh"), arguments, log)?;
@@ -243,6 +251,17 @@ impl Container {
         );
         Err(Error::new(ErrorKind::Process, message).with_source(self.watchdog.log_tail()))
     }
+}
+
+fn settings(max_connections: u32, is_temporary: bool) -> Vec<String> {
+    let mut settings = vec![
+        format!("max_connections={max_connections}"),
+        "password_encryption=scram-sha-256".to_owned(),
+    ];
+    if is_temporary {
+        settings.extend(NO_DURABILITY.map(str::to_owned));
+    }
+    settings
 }
 
 /// Waits until the superuser can log in. While the image creates its cluster, it

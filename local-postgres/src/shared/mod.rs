@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -38,6 +38,7 @@ pub struct SharedServer {
     host: String,
     port: u16,
     description: String,
+    directory: Option<PathBuf>,
     /// The pipe by which the server's keeper knows that this process uses it.
     _use: Option<File>,
 }
@@ -53,18 +54,20 @@ impl SharedServer {
     ///
     /// Those of [`Server::start`](crate::Server::start).
     pub async fn attach(options: ServerOptions) -> Result<Self, Error> {
+        let user = ServerUser::detect();
+        let folder = Cache::open(options.cache_directory.as_deref(), &user)
+            .and_then(|cache| cache.private_directory("shared", &key(&options.source)));
         if let ServerSource::Url(url) = &options.source {
             return Ok(Self {
                 superuser: Connector::for_url(url)?,
                 host: url.host().to_owned(),
                 port: url.port(),
                 description: format!("{}:{}", url.host(), url.port()),
+                directory: folder.ok(),
                 _use: None,
             });
         }
-        let user = ServerUser::detect();
-        let folder = Cache::open(options.cache_directory.as_deref(), &user)?
-            .private_directory("shared", &key(&options.source))?;
+        let folder = folder?;
         if let Some(server) = Self::attach_to_running(&folder).await {
             return Ok(server);
         }
@@ -97,15 +100,16 @@ impl SharedServer {
         if Description::read(folder)? != found {
             return None;
         }
-        Self::of(found, pipe).ok()
+        Self::of(found, folder, pipe).ok()
     }
 
-    fn of(found: Description, pipe: File) -> Result<Self, Error> {
+    fn of(found: Description, folder: &Path, pipe: File) -> Result<Self, Error> {
         Ok(Self {
             superuser: Connector::for_local(found.port, &found.password)?,
             host: "127.0.0.1".to_owned(),
             port: found.port,
             description: found.text,
+            directory: Some(folder.to_owned()),
             _use: Some(pipe),
         })
     }
@@ -115,6 +119,7 @@ impl SharedServer {
         let options = ServerOptions {
             port: 0,
             data_directory: None,
+            max_connections: None,
             ..options
         };
         let LaunchedServer {
@@ -144,7 +149,7 @@ impl SharedServer {
         found
             .write(folder)
             .map_err(|error| io_error(folder, error))?;
-        Self::of(found, pipe)
+        Self::of(found, folder, pipe)
     }
 
     /// Returns the server's version and origin, such as `PostgreSQL 15.18 from
@@ -161,6 +166,13 @@ impl SharedServer {
     /// Returns the port that the server listens on.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Returns a directory that all processes of this user which use this server have for their files,
+    /// such as locks, and no process of another user. `None` if the server was given by its URL, and
+    /// there is no usable cache directory.
+    pub fn directory(&self) -> Option<&Path> {
+        self.directory.as_deref()
     }
 
     /// Connects to a database as the superuser, over TLS and with SCRAM channel binding. The
@@ -250,7 +262,8 @@ fn open_pipe(instance: &Path) -> io::Result<File> {
 /// their numbers.
 fn key(source: &ServerSource) -> String {
     let text = match source {
-        ServerSource::Auto | ServerSource::Url(_) => "auto".to_owned(),
+        ServerSource::Auto => "auto".to_owned(),
+        ServerSource::Url(url) => format!("url-{}-{}", url.host(), url.port()),
         ServerSource::Docker { image: None } => "docker".to_owned(),
         ServerSource::Docker { image: Some(image) } => format!("docker-{image}"),
         ServerSource::Binaries { dir: None } => "local".to_owned(),
@@ -346,5 +359,9 @@ mod tests {
         assert_eq!(key("npm:18"), "npm-18");
         assert_ne!(key("local:/a/b"), key("local:/a_b"));
         assert_ne!(key("docker:postgres:16"), key("docker:postgres_16"));
+        assert_ne!(
+            key("postgres://a:b@db.example/x"),
+            key("postgres://a:b@db.example:5433/x")
+        );
     }
 }

@@ -190,6 +190,20 @@ async fn role_with_20_connections_gets_no_more() {
 }
 
 #[tokio::test]
+async fn server_takes_as_many_connections_as_it_was_told() {
+    let server = Server::start(installed().max_connections(7)).await.unwrap();
+    let mut open = Vec::new();
+    for _ in 0..7 {
+        open.push(server.connect_as_superuser().await.unwrap());
+    }
+    let error = server.connect_as_superuser().await.unwrap_err();
+    let cause = std::error::Error::source(&error).unwrap();
+    let cause = cause.downcast_ref::<tokio_postgres::Error>().unwrap();
+    assert_eq!(cause.code(), Some(&SqlState::TOO_MANY_CONNECTIONS));
+    server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn database_sorts_and_folds_as_on_heroku() {
     let server = Server::start(installed()).await.unwrap();
     let shop = server.create_database("shop", "pw").await.unwrap();

@@ -1,38 +1,39 @@
-//! The server of the tests, from the view of one process: its thread, its session, its databases.
+//! The server of the tests, from the view of one process: its thread, its places, its databases.
 
 mod clones;
+mod entrance;
 mod registry;
+mod session;
 mod slots;
 mod sweep;
 mod template;
 mod thread;
+mod wait;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use stagelink_local_postgres::{ServerOptions, ServerSource};
-use tokio::runtime::Handle;
+use stagelink_local_postgres::{ServerOptions, ServerSource, SharedServer};
+use tokio::runtime::{Handle, Id};
 use tokio::sync::OnceCell;
 
 use self::clones::Clones;
-use self::registry::Registry;
+use self::session::MadeOnce;
 use self::slots::{Slot, Slots};
-use self::template::Template;
 use self::thread::on_thread;
 use crate::error::Error;
 use crate::migrations::Migrations;
 use crate::relay::Relay;
 
-/// A value that the first of several tasks makes.
-type MadeOnce<T> = Arc<OnceCell<Arc<T>>>;
-
 /// The server of the tests of this process that want one source.
 pub(crate) struct TestServer {
-    registry: Arc<Registry>,
-    slots: Arc<Slots>,
-    templates: Mutex<HashMap<String, MadeOnce<Clones>>>,
+    server: Arc<SharedServer>,
+    slots: Slots,
+    /// The leftovers of earlier runs are removed.
+    swept: OnceCell<()>,
     /// The tests of this process that have a database.
     tests: AtomicUsize,
 }
@@ -42,7 +43,7 @@ pub(crate) struct TestDatabase {
     name: String,
     relay: Relay,
     clones: Arc<Clones>,
-    _slot: Arc<Slot>,
+    slot: Arc<Slot>,
 }
 
 impl TestServer {
@@ -50,7 +51,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// When there is no server, or it does not let this process in.
+    /// When there is no server.
     pub(crate) async fn of(source: ServerSource) -> Result<Arc<Self>, Error> {
         static SERVERS: LazyLock<Mutex<HashMap<String, MadeOnce<TestServer>>>> =
             LazyLock::new(Mutex::default);
@@ -71,13 +72,15 @@ impl TestServer {
             .source(source)
             // The first start on a machine may fetch a server, which takes a while.
             .on_progress(|message| eprintln!("stagelink-test: {message}"));
-        let registry = Registry::open(options, is_given).await?;
-        registry.sweep().await;
-        let registry = Arc::new(registry);
+        let server = SharedServer::attach(options).await.map_err(|error| {
+            let message = "could not get a Postgres server for the tests";
+            Error::with_source(message, error)
+        })?;
+        let server = Arc::new(server);
         Ok(Arc::new(Self {
-            slots: Arc::new(Slots::new(Arc::clone(&registry))),
-            registry,
-            templates: Mutex::default(),
+            slots: Slots::new(Arc::clone(&server), is_given),
+            server,
+            swept: OnceCell::new(),
             tests: AtomicUsize::new(0),
         }))
     }
@@ -86,7 +89,7 @@ impl TestServer {
     ///
     /// # Errors
     ///
-    /// When a migration fails, or the server does.
+    /// When no place gets free, a migration fails, or the server does.
     pub(crate) async fn database(
         self: &Arc<Self>,
         migrations: Migrations,
@@ -94,11 +97,11 @@ impl TestServer {
         let server = Arc::clone(self);
         let test = Handle::try_current().ok().map(|runtime| runtime.id());
         on_thread(async move {
-            let clones = server.clones(migrations).await?;
-            let slot = server.slots.take(test).await?;
+            let slot = server.take_slot(test).await?;
+            let clones = slot.session().clones(&migrations).await?;
             let name = clones.claim().await?;
-            let address = server.registry.address();
-            let relay = Relay::open(address.0, address.1).await.map_err(|error| {
+            let relay = Relay::open(server.server.host(), server.server.port());
+            let relay = relay.await.map_err(|error| {
                 Error::with_source("could not open a port on this machine", error)
             })?;
             server.tests.fetch_add(1, Ordering::Relaxed);
@@ -106,10 +109,19 @@ impl TestServer {
                 name,
                 relay,
                 clones,
-                _slot: slot,
+                slot,
             })
         })
         .await
+    }
+
+    /// Takes a place, and removes what earlier runs have left.
+    async fn take_slot(&self, test: Option<Id>) -> Result<Arc<Slot>, Error> {
+        let slot = self.slots.take(test).await?;
+        self.swept
+            .get_or_init(|| slot.session().registry.sweep())
+            .await;
+        Ok(slot)
     }
 
     /// Makes clones ahead until that many are ready.
@@ -119,7 +131,13 @@ impl TestServer {
         count: i64,
     ) -> Result<(), Error> {
         let server = Arc::clone(self);
-        on_thread(async move { server.clones(migrations).await?.make_ahead(count).await }).await
+        let test = Handle::try_current().ok().map(|runtime| runtime.id());
+        on_thread(async move {
+            let slot = server.take_slot(test).await?;
+            let clones = slot.session().clones(&migrations).await?;
+            clones.make_ahead(count).await
+        })
+        .await
     }
 
     /// Takes a database back. The last test of a process waits until all are dropped.
@@ -130,7 +148,7 @@ impl TestServer {
                 name,
                 relay,
                 clones,
-                _slot: slot,
+                slot,
             } = database;
             let was_used = relay.opened() > 0;
             drop(relay);
@@ -147,33 +165,13 @@ impl TestServer {
             eprintln!("stagelink-test: {error:?}");
         }
     }
-
-    /// Ends the sessions of a database in the server.
-    pub(crate) async fn end_sessions(self: &Arc<Self>, name: &str) -> Result<(), Error> {
-        let (server, name) = (Arc::clone(self), name.to_owned());
-        on_thread(async move { server.registry.end_sessions(&name).await }).await
-    }
-
-    async fn clones(self: &Arc<Self>, migrations: Migrations) -> Result<Arc<Clones>, Error> {
-        let name = migrations.template_name();
-        let cell = {
-            let mut templates = self
-                .templates
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(templates.entry(name.clone()).or_default())
-        };
-        let clones = cell.get_or_try_init(|| async {
-            let template = Template::find_or_make(&self.registry, name, &migrations).await?;
-            Ok(Arc::new(Clones::new(Arc::clone(&self.registry), template)))
-        });
-        clones.await.cloned()
-    }
 }
 
 impl TestDatabase {
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    /// Ends its sessions in the server. The future does not borrow the database.
+    pub(crate) fn end_sessions(&self) -> impl Future<Output = Result<(), Error>> + use<> {
+        let (slot, name) = (Arc::clone(&self.slot), self.name.clone());
+        on_thread(async move { slot.session().registry.end_sessions(&name).await })
     }
 
     pub(crate) fn relay(&self) -> &Relay {
@@ -192,7 +190,7 @@ impl TestDatabase {
 impl fmt::Debug for TestServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestServer")
-            .field("registry", &self.registry)
+            .field("server", &self.server)
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,23 @@
 //! The registry of a server: which databases its tests have, kept in a database of its own.
 //!
 //! All processes that test on the server share it. An advisory lock says that a process is at work
-//! on something; the server releases it when the process ends, however it ends.
+//! on something; the server releases it when the process's session ends, however the process does.
 
 use std::error::Error as _;
-use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use stagelink_local_postgres::tokio_postgres::error::SqlState;
 use stagelink_local_postgres::tokio_postgres::{self, Client, Row};
-use stagelink_local_postgres::{self as local_postgres, ServerOptions, SharedServer};
+use stagelink_local_postgres::{self as local_postgres, SharedServer};
 use tokio::time::{Instant, sleep};
 
+use super::wait::{Goal, Wait};
 use crate::error::Error;
 
-/// The registry, and this process's session with it.
+/// The registry, and a session of this process with it.
 pub(super) struct Registry {
-    server: SharedServer,
+    server: Arc<SharedServer>,
     session: Client,
     /// The end of a statement that creates a database from a template.
     strategy: &'static str,
@@ -40,12 +41,9 @@ pub(super) enum Lock {
 }
 
 impl Registry {
-    /// Attaches to the server, or starts it, and opens its registry.
-    pub(super) async fn open(options: ServerOptions, is_given: bool) -> Result<Self, Error> {
-        let server = SharedServer::attach(options).await.map_err(|error| {
-            let message = "could not get a Postgres server for the tests";
-            Error::with_source(message, error)
-        })?;
+    /// Opens a session with the registry of a server, and makes the registry where it is missing. Waits
+    /// while the server has no connection left.
+    pub(super) async fn open(server: Arc<SharedServer>, is_given: bool) -> Result<Self, Error> {
         let session = open_session(&server).await?;
         let facts = session.query_one(FACTS, &[]).await.map_err(failed)?;
         if !facts.get::<_, bool>(2) {
@@ -65,15 +63,10 @@ impl Registry {
             },
             slots: match is_given {
                 // A test has a connection or two. The others are left to other programs.
-                true => (facts.get::<_, i32>(3) / 5).clamp(2, 32),
+                true => (facts.get::<_, i32>(3) / 5).clamp(1, MOST_SLOTS),
                 false => MOST_SLOTS,
             },
         })
-    }
-
-    /// Returns the host and the port of the server.
-    pub(super) fn address(&self) -> (&str, u16) {
-        (self.server.host(), self.server.port())
     }
 
     /// Returns the end of a statement that creates a database from a template.
@@ -83,7 +76,13 @@ impl Registry {
 
     /// Opens another session of the superuser with the registry, for statements that take long.
     pub(super) async fn another_session(&self) -> Result<Client, Error> {
-        open_session(&self.server).await
+        let open = open_session(&self.server);
+        Wait::new().until(Goal::Connection, open).await
+    }
+
+    /// Returns whether the server has ended the session, and its locks with it.
+    pub(super) fn is_closed(&self) -> bool {
+        self.session.is_closed()
     }
 
     /// Opens a session of a role.
@@ -94,7 +93,9 @@ impl Registry {
         password: &str,
     ) -> Result<Client, Error> {
         let connect = || self.server.connect(database, role, password);
-        while_full(connect).await
+        Wait::new()
+            .until(Goal::Connection, while_full(connect))
+            .await
     }
 
     /// Runs a statement by this process's session.
@@ -119,12 +120,6 @@ impl Registry {
             sleep(Duration::from_millis(1)).await;
         }
         Ok(())
-    }
-}
-
-impl fmt::Debug for Registry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.server.fmt(f)
     }
 }
 
@@ -165,13 +160,12 @@ async fn while_full<F>(connect: impl Fn() -> F) -> Result<Client, Error>
 where
     F: Future<Output = Result<Client, local_postgres::Error>>,
 {
-    let deadline = Instant::now() + FULL_LIMIT;
     loop {
         let error = match connect().await {
             Ok(client) => return Ok(client),
             Err(error) => Error::with_source("the tests have no session", error),
         };
-        if code(&error) != Some(SqlState::TOO_MANY_CONNECTIONS) || Instant::now() > deadline {
+        if code(&error) != Some(SqlState::TOO_MANY_CONNECTIONS) {
             return Err(error);
         }
         sleep(Duration::from_millis(fastrand::u64(20..100))).await;
@@ -229,11 +223,8 @@ const TABLES: &str = "
     ) FROM pg_authid AS role WHERE role.rolname = name AND verifier IS NULL;
     REVOKE CONNECT ON DATABASE stagelink_test_1 FROM public";
 
-/// The number of tests at a time on a server of this crate, which takes 200 connections.
-const MOST_SLOTS: i32 = 32;
+/// The greatest number of tests at a time, and that on a shared server, which takes 200 connections.
+pub(super) const MOST_SLOTS: i32 = 32;
 
 /// The longest wait for the end of sessions that were told to end.
 const END_LIMIT: Duration = Duration::from_secs(5);
-
-/// The longest wait for a connection.
-const FULL_LIMIT: Duration = Duration::from_secs(300);

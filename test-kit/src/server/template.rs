@@ -29,7 +29,7 @@ impl std::fmt::Debug for Password {
 
 impl Template {
     /// Finds the template of these migrations, or makes it. Of several processes one makes it, and
-    /// the others wait. This process then shares the template's lock until it ends.
+    /// the others wait. This session then shares the template's lock until it ends.
     pub(super) async fn find_or_make(
         registry: &Registry,
         name: String,
