@@ -1,5 +1,7 @@
 //! The life of one instance: INIT, its invocations, the end of its process.
 
+mod deadlines;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,6 +14,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use uuid::Uuid;
 
+use self::deadlines::sleep_until;
 use super::config::LogStream;
 use super::exit_cause::{ExitCause, Phase};
 use super::extensions::Extensions;
@@ -290,36 +293,6 @@ impl Instance {
             .position(|running| running.invocation.request_id == request_id)
     }
 
-    /// The earliest time at which the process is killed unless it sends a request before.
-    fn deadline(&self) -> Option<Instant> {
-        let running = self.running.iter().map(|running| running.deadline);
-        let pending_next = self.pending_next.iter().copied();
-        let all = running.chain(pending_next).chain([self.init_deadline]);
-        all.flatten().min()
-    }
-
-    /// The time at which the process is ended unless an event comes before. `None` while it has one.
-    fn idle_deadline(&self) -> Option<Instant> {
-        let is_idle = !self.polls.is_empty() && self.running.is_empty() && self.assigned.is_empty();
-        let limit = self
-            .guard
-            .registry
-            .config
-            .idle_timeout
-            .filter(|_| is_idle)?;
-        self.polled.checked_add(limit)
-    }
-
-    /// The time limit of the current phase.
-    fn time_limit(&self) -> Duration {
-        let config = &self.guard.registry.config;
-        if self.init_over {
-            config.timeout
-        } else {
-            config.init_timeout
-        }
-    }
-
     /// Delivers an assigned invocation to the runtime if the runtime asked for one. Before the
     /// first invocation it restores the runtime from its snapshot. Returns whether there may be
     /// more to deliver.
@@ -483,14 +456,6 @@ impl Instance {
 
 /// Time that the last lines of an invocation have to be read.
 const LAST_LINES_PAUSE: Duration = Duration::from_millis(20);
-
-/// Sleeps until the deadline; for ever without a deadline.
-async fn sleep_until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
 
 async fn wait_for_closing(closing: &mut watch::Receiver<bool>) {
     // The sender exists: the instance's guard holds the registry that owns it.
