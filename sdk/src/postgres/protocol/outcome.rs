@@ -22,9 +22,11 @@
 
 use std::collections::VecDeque;
 
+use self::exchange::{Request, Response};
 use crate::postgres::protocol::frames::STARTUP;
 use crate::postgres::protocol::{ErrorResponse, Origin, Severity};
 
+mod exchange;
 #[cfg(test)]
 mod tests;
 
@@ -77,45 +79,6 @@ pub(in crate::postgres) enum StatementLoss {
     Deallocated,
     /// A statement failed, since it is missing or its result has changed.
     Failed,
-}
-
-/// A request, which ends with Query or Sync.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Request {
-    /// A Sync alone, which has no effect.
-    #[default]
-    Sync,
-    /// The Close that the driver sends when a prepared statement is dropped, and a Sync.
-    Close,
-    Work,
-    /// A COPY from the client whose data and their end were sent ahead of its only Sync: it is
-    /// answered once.
-    WholeCopy,
-    /// The end of a COPY that has not begun, or is over. If it begins, the server ignores the Sync
-    /// ahead of the data, and this belongs to the request before it. Else the response is a
-    /// ReadyForQuery alone.
-    CopyEnd,
-}
-
-/// The content of a response, from one ReadyForQuery to the next.
-#[derive(Debug, Default)]
-struct Response {
-    /// True if a message of it has arrived.
-    has_begun: bool,
-    /// Number of commands that completed.
-    completed: u32,
-    /// True if one of them was a COMMIT.
-    committed: bool,
-    /// True if one of them was a ROLLBACK, or a COMMIT that became one.
-    rolled_back: bool,
-    failed: bool,
-    /// True if Postgres itself reported the failure.
-    refused: bool,
-    /// True if the session ends in an orderly way: Postgres reported so, or a pooler that found no
-    /// server for the request.
-    fatal: bool,
-    /// True if a COPY failed as its data was read.
-    failed_at_data: bool,
 }
 
 /// A position in the life of a connection.
@@ -462,24 +425,6 @@ impl TransactionTracker {
             || (!self.in_transaction && !response.failed && response.completed > 0 && !alone)
         {
             self.effects += 1;
-        }
-    }
-}
-
-impl Request {
-    /// Returns whether this may have an effect.
-    fn is_work(&self) -> bool {
-        matches!(self, Self::Work | Self::WholeCopy)
-    }
-}
-
-impl Response {
-    fn complete(&mut self, tag: &[u8]) {
-        self.completed += 1;
-        match tag {
-            b"COMMIT\0" => self.committed = true,
-            b"ROLLBACK\0" => self.rolled_back = true,
-            _ => {}
         }
     }
 }
