@@ -310,7 +310,7 @@ async fn fifty_processes_at_once_finish_on_a_server_with_a_hundred_connections()
 /// Runs so many processes at once, each with a test, and returns the number of those that fail.
 fn run_at_once(server: &OwnServer, count: usize) -> usize {
     let children: Vec<Child> = (0..count).map(|_| server.child("")).collect();
-    let ends = children.into_iter().map(|child| child.wait_with_output());
+    let ends = children.into_iter().map(Child::wait_with_output);
     ends.filter(|end| !end.as_ref().unwrap().status.success())
         .count()
 }
