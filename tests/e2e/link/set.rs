@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use stagelink::{Database, Settings, Stage, StageMark};
 use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::netlify_api::{Context, EnvScope, EnvVar};
-use stagelink_tests::database;
+use stagelink_tests::{Auth, Identity, OwnServer, database};
 
 use super::{Site, contexts, mark, staging};
 
@@ -48,6 +48,27 @@ async fn each_context_gets_its_stages_database_and_functions_reach_it() {
     for variable in site.netlify.variables("shop-site").expect("the site") {
         let holds_one = variable.key() == "STAGELINK_CREDENTIALS";
         assert_eq!(variable.is_secret(), holds_one, "{}", variable.key());
+    }
+}
+
+#[tokio::test]
+async fn direct_tls_is_set_for_the_stages_whose_server_supports_it() {
+    let site = Site::new().await;
+    let newer = "npm:17".parse().expect("a source");
+    let identity = Identity::self_signed();
+    for server in [
+        OwnServer::start(&identity).await,
+        OwnServer::from_source(newer, &identity).await,
+    ] {
+        let url = server.database(Auth::Scram).await.url();
+        site.heroku
+            .set_config_var("shop-staging", "DATABASE_URL", &url)
+            .expect("a config var");
+        site.link_successfully(&["--yes"]).await;
+        let variables = site.functions_in(&staging());
+        let set = variables.get("STAGELINK_DIRECT_TLS").map(String::as_str);
+        let major = server.major();
+        assert_eq!(set, (major >= 17).then_some("true"), "Postgres {major}");
     }
 }
 
