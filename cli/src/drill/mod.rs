@@ -370,9 +370,6 @@ impl DrillRun<'_> {
             loop {
                 let left = again.iter_mut().filter(|(_, is_done)| !**is_done);
                 let left: Vec<_> = left.collect();
-                if left.is_empty() {
-                    return;
-                }
                 let sent = left.into_iter().map(|(id, is_done)| async move {
                     let answer = self.requests.write(write, id).await;
                     *is_done = matches!(answer, Ok(status) if is_success(status));
@@ -380,6 +377,9 @@ impl DrillRun<'_> {
                 stream::iter(sent)
                     .for_each_concurrent(AT_ONCE, |one| one)
                     .await;
+                if again.values().all(|is_done| *is_done) {
+                    return;
+                }
                 sleep(Duration::from_secs(1)).await;
             }
         };

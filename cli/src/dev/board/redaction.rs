@@ -32,13 +32,14 @@ fn hide(value: &mut Value) {
 }
 
 /// Headers that hold credentials, by their names in lower case.
-const SECRETS: [&str; 6] = [
+const SECRETS: [&str; 7] = [
     "authorization",
     "cookie",
     "proxy-authorization",
     "x-api-key",
     "x-auth-token",
     "x-csrf-token",
+    stagelink::self_check::HEADER,
 ];
 
 #[cfg(test)]
@@ -51,7 +52,11 @@ mod tests {
     fn credentials_of_an_event_are_not_shown_and_all_else_is() {
         let event = json!({
             "path": "/api/notes",
-            "headers": { "Authorization": "Bearer secret", "accept": "*/*" },
+            "headers": {
+                "Authorization": "Bearer secret",
+                "x-stagelink-self-check": "secret",
+                "accept": "*/*",
+            },
             "multiValueHeaders": { "cookie": ["a=secret", "b=secret"], "accept": ["*/*"] },
             "cookies": ["a=secret"],
             "body": "{}",
