@@ -7,10 +7,13 @@ use rustls::crypto::ring::{self, kx_group};
 use rustls::crypto::{
     CryptoProvider, KeyProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
 };
-use rustls::pki_types::{PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
 use rustls::sign::SigningKey;
 use rustls::{CertificateError, DigitallySignedStruct, Error, PeerMisbehaved, SignatureScheme};
 use webpki::RawPublicKeyEntity;
+
+use super::judge::Distrust;
+use super::x509::X509;
 
 /// Returns the algorithms: those of ring, with P-256 first. Postgres up to 17 answers any other
 /// group with a HelloRetryRequest, a round trip more (`ssl_ecdh_curve` of
@@ -53,10 +56,10 @@ pub(crate) fn offered_schemes() -> Vec<SignatureScheme> {
     schemes
 }
 
-/// Verifies the signature of a handshake of TLS 1.2 by a public key, whatever its certificate.
+/// Verifies the signature of a handshake of TLS 1.2 by the key of a certificate, whoever vouches for it.
 pub(crate) fn verify_tls12(
     message: &[u8],
-    key: &SubjectPublicKeyInfoDer<'_>,
+    own: &CertificateDer<'_>,
     signed: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
     let mapping = signatures().mapping;
@@ -64,7 +67,8 @@ pub(crate) fn verify_tls12(
         .iter()
         .find(|(scheme, _)| *scheme == signed.scheme)
         .ok_or(PeerMisbehaved::SignedHandshakeWithUnadvertisedSigScheme)?;
-    let key = RawPublicKeyEntity::try_from(key)
+    let key = key_of(own)?;
+    let key = RawPublicKeyEntity::try_from(&key)
         .map_err(|_| Error::InvalidCertificate(CertificateError::BadEncoding))?;
     // A scheme of TLS 1.2 does not say which curve it is for.
     let is_valid = candidates.iter().any(|algorithm| {
@@ -77,11 +81,16 @@ pub(crate) fn verify_tls12(
     }
 }
 
-/// Verifies the signature of a handshake of TLS 1.3 by a public key, whatever its certificate.
+/// Verifies the signature of a handshake of TLS 1.3 by the key of a certificate, whoever vouches for it.
 pub(crate) fn verify_tls13(
     message: &[u8],
-    key: &SubjectPublicKeyInfoDer<'_>,
+    own: &CertificateDer<'_>,
     signed: &DigitallySignedStruct,
 ) -> Result<HandshakeSignatureValid, Error> {
-    verify_tls13_signature_with_raw_key(message, key, signed, &signatures())
+    verify_tls13_signature_with_raw_key(message, &key_of(own)?, signed, &signatures())
+}
+
+fn key_of<'a>(own: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, Error> {
+    let read = X509::read(own).ok_or(Distrust::Malformed)?;
+    Ok(SubjectPublicKeyInfoDer::from(read.key.whole))
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use hyper_rustls::HttpsConnector;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
@@ -21,7 +21,6 @@ use super::tcp_connector::TcpConnector;
 use crate::config::HttpsSettings;
 use crate::error::{Error, ErrorKind};
 use crate::tls::judge::{self, Distrust, Shown};
-use crate::tls::x509::X509;
 use crate::tls::{algorithms, roots};
 
 /// Creates the connector of rustls.
@@ -100,7 +99,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls12(message, &key(own)?, signed)
+        algorithms::verify_tls12(message, own, signed)
     }
 
     fn verify_tls13_signature(
@@ -109,17 +108,12 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls13(message, &key(own)?, signed)
+        algorithms::verify_tls13(message, own, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         algorithms::signatures().supported_schemes()
     }
-}
-
-fn key<'a>(own: &'a CertificateDer<'_>) -> Result<SubjectPublicKeyInfoDer<'a>, rustls::Error> {
-    let read = X509::read(own).ok_or(Distrust::Malformed)?;
-    Ok(SubjectPublicKeyInfoDer::from(read.key.whole))
 }
 
 fn refused(reason: Distrust) -> rustls::Error {

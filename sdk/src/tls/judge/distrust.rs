@@ -1,6 +1,9 @@
 //! The reasons why a certificate is not trusted.
 
 use std::fmt;
+use std::sync::Arc;
+
+use rustls::{CertificateError, OtherError};
 
 /// The reason why a certificate is not trusted. The texts are those of OpenSSL where it has the
 /// same reason: they are what people search for.
@@ -24,6 +27,12 @@ pub(crate) enum Distrust {
     CommonName,
     /// Holds the reason of webpki's.
     Path(webpki::Error),
+}
+
+impl From<Distrust> for rustls::Error {
+    fn from(reason: Distrust) -> Self {
+        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(reason))))
+    }
 }
 
 impl fmt::Display for Distrust {

@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, OtherError,
@@ -120,12 +120,6 @@ fn distrust(error: &rustls::Error) -> Option<&Distrust> {
     }
 }
 
-impl From<Distrust> for rustls::Error {
-    fn from(reason: Distrust) -> Self {
-        Self::InvalidCertificate(CertificateError::Other(OtherError(Arc::new(reason))))
-    }
-}
-
 /// The verifier of a handshake. Without a demand it accepts any certificate.
 #[derive(Debug)]
 struct Verifier(Option<Demand>);
@@ -147,7 +141,7 @@ impl ServerCertVerifier for Verifier {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.0 {
-            None => judge::check_key(&read(own)?)?,
+            None => judge::check_key(&X509::read(own).ok_or(Distrust::Malformed)?)?,
             Some(Demand { roots, host }) => {
                 judge::verify(Shown { own, chain }, roots, host.as_deref(), now)?;
             }
@@ -161,7 +155,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls12(message, &key(&read(own)?), signed)
+        algorithms::verify_tls12(message, own, signed)
     }
 
     fn verify_tls13_signature(
@@ -170,20 +164,12 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls13(message, &key(&read(own)?), signed)
+        algorithms::verify_tls13(message, own, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         algorithms::offered_schemes()
     }
-}
-
-fn read<'a>(der: &'a CertificateDer<'_>) -> Result<X509<'a>, Distrust> {
-    X509::read(der).ok_or(Distrust::Malformed)
-}
-
-fn key<'a>(certificate: &X509<'a>) -> SubjectPublicKeyInfoDer<'a> {
-    SubjectPublicKeyInfoDer::from(certificate.key.whole)
 }
 
 const NOTHING_IN_COMMON: &str = "the server and this client have no version, cipher or key of TLS \
