@@ -4,6 +4,7 @@
 pub(crate) mod algorithms;
 pub(crate) mod certificate;
 mod der;
+pub(crate) mod handshake_signature;
 pub(crate) mod judge;
 pub(crate) mod roots;
 pub(crate) mod x509;

@@ -1,23 +1,29 @@
 //! Root certificates: from a PEM text, or the system's.
 
-use std::error::Error;
-
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::x509::X509;
 
 /// Reads the certificates of a PEM text. Other sections count as comments.
-pub(crate) fn from_pem(
-    pem: &[u8],
-) -> Result<Vec<CertificateDer<'static>>, Box<dyn Error + Send + Sync>> {
+///
+/// # Errors
+///
+/// What is wrong with the text. It quotes nothing of it: a private key may be behind the certificate.
+pub(crate) fn from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
     let certificates = CertificateDer::pem_slice_iter(without_mark(pem));
-    let certificates: Vec<_> = certificates.collect::<Result<_, _>>()?;
+    let certificates: Result<Vec<_>, _> = certificates.collect();
+    // The error of the library holds what it could not read.
+    let certificates = certificates.map_err(|_| NOT_PEM)?;
     match certificates.iter().all(|der| X509::read(der).is_some()) {
         true => Ok(certificates),
-        false => Err("a PEM block is no certificate".into()),
+        false => Err(NO_CERTIFICATE),
     }
 }
+
+const NO_CERTIFICATE: &str = "a PEM block is no certificate";
+const NOT_PEM: &str = "a PEM block does not end with its -----END line, or is no Base64; if the text has lost its \
+     line breaks, write each as \\n";
 
 /// Removes the byte order mark of UTF-8 that editors of Windows write: behind it the first block
 /// would not be found.
@@ -88,6 +94,22 @@ mod tests {
     use rcgen::{CertifiedKey, generate_simple_self_signed};
 
     use super::*;
+
+    #[test]
+    fn error_quotes_nothing_of_the_text() {
+        let names = ["db.test".to_owned()];
+        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(names).unwrap();
+        let whole = [cert.pem(), signing_key.serialize_pem()].concat();
+        let cut = &whole[..whole.len() - 40];
+        for text in [
+            whole.replace('\n', " "),
+            cut.to_owned(),
+            whole.replace("MI", "?!"),
+        ] {
+            let error = from_pem(text.as_bytes()).unwrap_err();
+            assert!([NOT_PEM, NO_CERTIFICATE].contains(&error), "{error}");
+        }
+    }
 
     #[test]
     fn byte_order_mark_hides_no_certificate() {

@@ -16,6 +16,7 @@ async fn server_with_an_outdated_tls_is_refused() {
         let error = open(&stub.url(""), &[]).await.expect_err("it is outdated");
         let report = error.report().to_string();
         assert!(report.contains("the TLS handshake with"), "{report}");
+        assert!(report.contains("ssl_max_protocol_version"), "{report}");
         assert_eq!(stub.capture().connections(), 0);
         // The server is usable by a client that accepts old versions.
         let tcp = TcpStream::connect(stub.address())

@@ -21,7 +21,7 @@ use super::tcp_connector::TcpConnector;
 use crate::config::HttpsSettings;
 use crate::error::{Error, ErrorKind};
 use crate::tls::judge::{self, Distrust, Shown};
-use crate::tls::{algorithms, roots};
+use crate::tls::{algorithms, handshake_signature, roots};
 
 /// Creates the connector of rustls.
 ///
@@ -99,7 +99,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls12(message, own, signed)
+        handshake_signature::verify_tls12(message, own, signed)
     }
 
     fn verify_tls13_signature(
@@ -108,7 +108,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls13(message, own, signed)
+        handshake_signature::verify_tls13(message, own, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -189,7 +189,11 @@ impl Peer<'_> {
     }
 
     /// The error for a handshake that the server ended, with an explanation.
-    fn distrusted_handshake(&self, reason: &str, source: io::Error) -> Error {
+    fn distrusted_handshake(
+        &self,
+        reason: &str,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Error {
         Error::with_source(
             ErrorKind::ServerNotAuthenticated,
             format!("the TLS handshake with {} failed: {reason}", self.name),
@@ -212,6 +216,10 @@ impl Peer<'_> {
         (!is_address).then_some(name)
     }
 }
+
+/// The explanation where the server ended the handshake because of the version.
+const OUTDATED: &str = "the server supports neither TLS 1.2 nor 1.3: raise its ssl_max_protocol_version, or take a \
+     newer server";
 
 /// Removes the dot that ends a fully qualified name: certificates and SNI have none.
 fn without_final_dot(host: &str) -> &str {

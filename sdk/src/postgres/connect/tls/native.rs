@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use tokio_native_tls::TlsStream;
 
 use super::{
-    Anchors, Authority, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed,
+    Anchors, Authority, HandshakeError, OUTDATED, POSTGRESQL, Peer, is_disconnect, setup_failed,
     without_final_dot,
 };
 use crate::error::Error;
@@ -26,6 +26,10 @@ pub(super) async fn handshake(
     // This is the name for SNI as well, which an address is not.
     let name = without_final_dot(peer.host);
     let stream = connector.connect(name, tcp).await.map_err(|error| {
+        // The words of OpenSSL for this alert.
+        if !peer.direct_tls && error.to_string().contains("alert protocol version") {
+            return peer.distrusted_handshake(OUTDATED, error).into();
+        }
         let io = std::error::Error::source(&error).and_then(|cause| cause.downcast_ref());
         peer.handshake_error(
             io.is_some_and(|error: &io::Error| is_disconnect(error.kind())),

@@ -67,7 +67,7 @@ impl<'a> Authority<'a> {
             }
             Self::Pem(pem) => roots::from_pem(pem.as_bytes()),
         };
-        let given = given.map_err(|error| refuse("could not parse", error))?;
+        let given = given.map_err(|error| refuse("could not parse", error.into()))?;
         if given.is_empty() {
             return Err(refuse(
                 "found no certificate among",

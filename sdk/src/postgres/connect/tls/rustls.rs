@@ -20,12 +20,12 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::{Anchors, HandshakeError, POSTGRESQL, Peer, is_disconnect, setup_failed};
+use super::{Anchors, HandshakeError, OUTDATED, POSTGRESQL, Peer, is_disconnect, setup_failed};
 use crate::error::Error;
-use crate::tls::algorithms;
 use crate::tls::certificate::Certificate;
 use crate::tls::judge::{self, Distrust, Shown};
 use crate::tls::x509::X509;
+use crate::tls::{algorithms, handshake_signature};
 
 /// Performs the handshake. With `anchors` it fails unless the certificate leads to one of them.
 pub(super) async fn handshake(
@@ -103,9 +103,17 @@ fn failed(peer: Peer<'_>, error: io::Error) -> HandshakeError {
         return peer.distrusted(&distrust.to_string()).into();
     }
     if !peer.direct_tls
-        && let Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) = reason
+        && let Some(rustls::Error::AlertReceived(alert)) = reason
     {
-        return peer.distrusted_handshake(NOTHING_IN_COMMON, error).into();
+        match alert {
+            AlertDescription::HandshakeFailure => {
+                return peer.distrusted_handshake(NOTHING_IN_COMMON, error).into();
+            }
+            AlertDescription::ProtocolVersion => {
+                return peer.distrusted_handshake(OUTDATED, error).into();
+            }
+            _ => {}
+        }
     }
     peer.handshake_error(is_disconnect(error.kind()), error)
 }
@@ -155,7 +163,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls12(message, own, signed)
+        handshake_signature::verify_tls12(message, own, signed)
     }
 
     fn verify_tls13_signature(
@@ -164,7 +172,7 @@ impl ServerCertVerifier for Verifier {
         own: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        algorithms::verify_tls13(message, own, signed)
+        handshake_signature::verify_tls13(message, own, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -172,7 +180,8 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-const NOTHING_IN_COMMON: &str = "the server and this client have no version, cipher or key of TLS \
-     in common (handshake failure); rustls supports TLS 1.2 with ECDHE and TLS 1.3, and keys of \
-     RSA, P-256, P-384 and Ed25519: change the server's key or its ssl_ciphers, or use the \
-     platform's TLS library (STAGELINK_TLS_LIBRARY=native-tls)";
+const NOTHING_IN_COMMON: &str = "the server and this client have no cipher, curve or key of TLS in common \
+     (handshake failure); rustls supports TLS 1.2 with ECDHE and TLS 1.3, the curves P-256, P-384 and \
+     X25519, and keys of RSA, P-256, P-384 and Ed25519: look at the server's ssl_ecdh_curve (ssl_groups \
+     since Postgres 18), ssl_ciphers and key, or use the platform's TLS library \
+     (STAGELINK_TLS_LIBRARY=native-tls)";
