@@ -143,8 +143,8 @@ fn cause(kind: ErrorKind, way: Way) -> (Check, &'static str) {
         ),
         ErrorKind::ServerNotAuthenticated => (
             SERVER_AUTH,
-            "set STAGELINK_ROOT_CERTIFICATES to the server's root certificate, or \
-             STAGELINK_SERVER_PIN to its key",
+            "do what the message says; where it says nothing else, set STAGELINK_ROOT_CERTIFICATES to the \
+             server's root certificate, or STAGELINK_SERVER_PIN to its key",
         ),
         ErrorKind::TooManyConnections if way.is_at_heroku() => (
             CONNECTIONS,

@@ -176,13 +176,8 @@ impl ServerVariables {
 
     pub(super) fn parse(self) -> Result<ServerSettings, Error> {
         let defaults = ServerSettings::default();
-        let pins = self.stagelink_server_pin.unwrap_or_default();
-        let pins = pins.split(';').map(str::trim);
         Ok(ServerSettings {
-            pins: pins
-                .filter(|pin| !pin.is_empty())
-                .map(str::parse)
-                .collect::<Result<_, _>>()?,
+            pins: pins(&self.stagelink_server_pin.unwrap_or_default())?,
             roots: self
                 .stagelink_root_certificates
                 .map(|text| pem("STAGELINK_ROOT_CERTIFICATES", text))
@@ -217,6 +212,24 @@ impl ServerVariables {
                 .unwrap_or(defaults.application_name),
         })
     }
+}
+
+/// Reads the pins of a variable. A text without any would accept each server, so an empty part is an
+/// error: it most often was the value of another variable, which is not set.
+fn pins(text: &str) -> Result<Vec<ServerPin>, Error> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = text.strip_suffix(';').unwrap_or(text).split(';');
+    let pins = parts.map(|part| match part.trim() {
+        "" => Err(settings(
+            "STAGELINK_SERVER_PIN has an empty part: set it to a pin such as sha256//…, or to several \
+             with one ; between two",
+        )),
+        pin => pin.parse(),
+    });
+    pins.collect()
 }
 
 /// Reads a variable that is `true` or `false`.

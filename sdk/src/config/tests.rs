@@ -455,6 +455,13 @@ fn unreadable_pin_or_switch_is_named_and_not_shown() {
     for (name, value) in [
         ("STAGELINK_SERVER_PIN", "sha256//c4n4ry"),
         ("STAGELINK_SERVER_PIN", "c4n4ry"),
+        // As of variables that are not set.
+        ("STAGELINK_SERVER_PIN", ";"),
+        ("STAGELINK_SERVER_PIN", " ; ; "),
+        (
+            "STAGELINK_SERVER_PIN",
+            ";sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+        ),
         ("STAGELINK_REQUIRE_MARK", "c4n4ry"),
         ("STAGELINK_DIRECT_TLS", "1"),
         ("STAGELINK_EARLY_SCRAM", "no"),
@@ -466,5 +473,12 @@ fn unreadable_pin_or_switch_is_named_and_not_shown() {
         assert_eq!(error.kind(), ErrorKind::Settings);
         assert!(error.to_string().contains(name), "{error}");
         assert!(!format!("{error:?}").contains("c4n4ry"));
+    }
+    for one in [
+        "sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=;",
+        " sha256//AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= ; ",
+    ] {
+        let server = with(&[("STAGELINK_SERVER_PIN", one)]).unwrap().server;
+        assert_eq!(server.pins.len(), 1, "{one:?}");
     }
 }

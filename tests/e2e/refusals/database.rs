@@ -134,10 +134,14 @@ async fn server_without_channel_binding_is_refused_before_it_gets_a_password() {
         StubBehavior::Trust,
     ] {
         let (fixture, server) = scene_with(stub).await;
-        let reasons = [
-            "offers no SCRAM channel binding",
-            "its certificate does not verify",
-        ];
+        let (offer, cure) = match stub {
+            StubBehavior::ScramWithoutChannelBinding => (
+                "SCRAM without channel binding",
+                "connect to the database itself",
+            ),
+            _ => ("it offers no SCRAM", "pg_hba.conf"),
+        };
+        let reasons = [offer, "its certificate does not verify", cure];
         refused(&fixture, 500, &reasons).await;
         assert!(
             !server.capture().has_sensitive_data(),

@@ -85,7 +85,8 @@ async fn missing_required_channel_binding_is_reported() {
     let url = stub.url(&format!("{parameters}&channel_binding=require"));
     let error = refused("SCRAM without channel binding", &url, &[]).await;
     let report = error.to_string();
-    let expected = "offers no SCRAM channel binding, which the URL requires";
+    let expected = "offers SCRAM without channel binding, as a pooler does, a proxy that ends TLS, and a \
+                    man-in-the-middle, and the URL requires SCRAM channel binding: connect to the database itself";
     assert!(report.contains(expected), "{report}");
     assert!(!stub.capture().has_sensitive_data());
 }

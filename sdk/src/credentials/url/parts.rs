@@ -139,7 +139,13 @@ impl Parts {
             "tcp_user_timeout" => &mut self.tcp_user_timeout,
             _ => return check_accepted(name, &value),
         };
-        // As in libpq, an empty value counts as not set.
+        // As libpq, which also refuses an empty value of the two that say what proves the server.
+        if value.is_empty() && matches!(name, "sslmode" | "channel_binding") {
+            return Err(format!(
+                "the parameter {name} is empty; give it a value or remove it"
+            ));
+        }
+        // An empty value of another counts as not set.
         *slot = Some(value).filter(|value| !value.is_empty());
         Ok(())
     }

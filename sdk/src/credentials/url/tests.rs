@@ -200,6 +200,17 @@ fn tls_parameters_choose_the_policy() {
 }
 
 #[test]
+fn empty_parameter_that_says_what_proves_the_server_is_refused_as_by_libpq() {
+    for name in ["sslmode", "channel_binding"] {
+        let url = format!("postgres://u:p@h/d?sslmode=verify-full&{name}=");
+        assert!(
+            refusal(&url).contains(&format!("{name} is empty")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn negotiation_is_direct_or_not_or_left_open() {
     for (query, direct) in [
         ("", None),

@@ -54,9 +54,10 @@ impl CancelToken {
             HandshakeError::Failed(error) => error,
             HandshakeError::NoDirectTls => failed(std::io::Error::other("the server has changed")),
         })?;
-        if self.server_key.is_some() && certificate.key() != self.server_key {
+        // Without a key of the session's server nothing shows that this is the same one.
+        if self.server_key.is_none() || certificate.key() != self.server_key {
             return Err(failed(std::io::Error::other(
-                "the server shows another public key",
+                "the server does not show the public key of the session's server",
             )));
         }
         let mut request = BytesMut::new();

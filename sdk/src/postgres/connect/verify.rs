@@ -3,12 +3,16 @@
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
+
 use crate::config::ServerSettings;
 use crate::credentials::{Binding, DatabaseUrl, Roots};
 use crate::error::{Error, ErrorKind};
 use crate::postgres::connect::server_auth::ServerAuth;
 use crate::postgres::connect::server_hints::ServerHints;
-use crate::postgres::connect::startup::{LEAST_ITERATIONS, ServerCheck, StartupError};
+use crate::postgres::connect::startup::{
+    LEAST_ITERATIONS, SaslMechanisms, ServerCheck, StartupError,
+};
 use crate::postgres::connect::tls::{self, Anchors, Authority, Certificate, PublicKey};
 
 /// Verifies one server by pins, certificates and known keys.
@@ -46,9 +50,10 @@ impl<'a> ServerVerifier<'a> {
         Err(Error::new(
             ErrorKind::ServerNotAuthenticated,
             format!(
-                "{} shows a public key that is not in STAGELINK_SERVER_PIN: possible \
-                 man-in-the-middle, or the server has a new key; where the server can prove its \
-                 key, `stagelink mark show` prints it",
+                "{} shows a public key that is not in STAGELINK_SERVER_PIN: if the server's key \
+                 was not changed, this may be a man-in-the-middle, and the pin should stay; if it was \
+                 changed, run `stagelink mark show` without STAGELINK_SERVER_PIN, and set the variable \
+                 to the key that it prints, or to OLD;NEW while the server may show both",
                 self.server
             ),
         ))
@@ -71,17 +76,23 @@ impl ServerCheck for CertificateCheck<'_> {
     /// [`StartupError::ServerNotAuthenticated`] when nothing authenticates the server;
     /// [`StartupError::CertificateNeeded`] when only a handshake that verifies the certificate
     /// can tell.
-    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError> {
+    fn authenticate_without_binding(
+        &self,
+        offered: SaslMechanisms,
+    ) -> Result<ServerAuth, StartupError> {
         let server = self.verifier.server;
+        let offer = Offer::of(offered);
         if self.verifier.url.binding == Binding::Required {
             let reason = match self.certificate.end_point() {
                 None => format!(
                     "SCRAM channel binding, which the URL requires, cannot bind to the kind of \
-                     certificate that {server} shows: {OTHER_CERTIFICATE}, {ADVICE}"
+                     certificate that {server} shows: {OTHER_CERTIFICATE}, or remove \
+                     channel_binding=require and {ADVICE}"
                 ),
                 Some(_) => format!(
-                    "{server} offers no SCRAM channel binding, which the URL requires: give the \
-                     server SCRAM passwords (password_encryption = scram-sha-256), {ADVICE}"
+                    "{server} offers {offer}, and the URL requires SCRAM channel binding: {}, or \
+                     remove channel_binding=require and {ADVICE}",
+                    offer.cure()
                 ),
             };
             return Err(StartupError::ServerNotAuthenticated(Error::new(
@@ -92,12 +103,12 @@ impl ServerCheck for CertificateCheck<'_> {
         self.authenticate(|| match self.certificate.end_point() {
             None => format!(
                 "{server} is not authenticated: SCRAM channel binding cannot bind to its kind of \
-                 certificate, which does not verify either: {OTHER_CERTIFICATE}, {ADVICE}"
+                 certificate, which does not verify either: {OTHER_CERTIFICATE}, or {ADVICE}"
             ),
             Some(_) => format!(
-                "{server} is not authenticated: it offers no SCRAM channel binding, and its \
-                 certificate does not verify: give the server SCRAM passwords \
-                 (password_encryption = scram-sha-256), {ADVICE}"
+                "{server} is not authenticated: it offers {offer}, and its certificate does not \
+                 verify: {}, or {ADVICE}",
+                offer.cure()
             ),
         })
     }
@@ -112,7 +123,7 @@ impl ServerCheck for CertificateCheck<'_> {
                 "{server} asks for a SCRAM proof of {iterations} iterations, from which a \
                  man-in-the-middle could guess the password, and its certificate does not verify: \
                  set scram_iterations to {LEAST_ITERATIONS} or more in the server and set the \
-                 password again, {ADVICE}"
+                 password again, or {ADVICE}"
             )
         })
     }
@@ -158,9 +169,48 @@ impl CertificateCheck<'_> {
     }
 }
 
+/// The offer of a server without channel binding.
+#[derive(Clone, Copy)]
+enum Offer {
+    Scram,
+    Other,
+}
+
+impl Offer {
+    fn of(offered: SaslMechanisms) -> Self {
+        match offered.scram {
+            true => Self::Scram,
+            false => Self::Other,
+        }
+    }
+
+    /// Returns the change by which channel binding is offered.
+    fn cure(self) -> &'static str {
+        match self {
+            Self::Scram => "connect to the database itself",
+            Self::Other => {
+                "let the server authenticate the role by scram-sha-256 (its line in pg_hba.conf, and a \
+                 password that was set with password_encryption = scram-sha-256)"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Offer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Scram => {
+                "SCRAM without channel binding, as a pooler does, a proxy that ends TLS, and a \
+                 man-in-the-middle"
+            }
+            Self::Other => "no SCRAM",
+        })
+    }
+}
+
 /// Such as one signed with Ed25519, which names no hash (RFC 5929, section 4.1).
 const OTHER_CERTIFICATE: &str =
     "give the server a certificate that is signed with RSA or ECDSA and SHA-2";
 
-const ADVICE: &str = "trust its certificate with sslmode=verify-full&sslrootcert=FILE in the URL, \
-     or pin its key with STAGELINK_SERVER_PIN";
+const ADVICE: &str = "trust its certificate with sslmode=verify-full&sslrootcert=FILE in the URL or \
+     pin its key with STAGELINK_SERVER_PIN";

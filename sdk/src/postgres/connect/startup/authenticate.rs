@@ -129,11 +129,12 @@ impl ScramExchange {
     pub(in crate::postgres) fn server_auth<C: ServerCheck, T>(
         &self,
         requirements: &AuthRequirements<C, T>,
+        offered: SaslMechanisms,
     ) -> Result<ServerAuth, StartupError> {
         match self.mechanism {
             Mechanism::Plus => Ok(ServerAuth::ChannelBinding),
             Mechanism::Plain | Mechanism::PlainDowngradeCheck => {
-                requirements.server.authenticate_without_binding()
+                requirements.server.authenticate_without_binding(offered)
             }
         }
     }
@@ -210,7 +211,7 @@ where
     ) {
         let exchange = ScramExchange::new(mechanism, requirements)?
             .ok_or_else(|| StartupError::protocol("the certificate allows no channel binding"))?;
-        let server_auth = exchange.server_auth(requirements)?;
+        let server_auth = exchange.server_auth(requirements, offered)?;
         messages.put(|buf| exchange.begin(buf))?;
         let challenge = send_and_receive(messages).await?;
         let query = query();
@@ -227,7 +228,7 @@ where
             .map_err(|error| error.after_early_query(query.is_some()))?;
         return Ok((server_auth, query.is_some()));
     }
-    let server_auth = requirements.server.authenticate_without_binding()?;
+    let server_auth = requirements.server.authenticate_without_binding(offered)?;
     match request {
         Message::AuthenticationOk => return Ok((server_auth, false)),
         Message::AuthenticationCleartextPassword => {

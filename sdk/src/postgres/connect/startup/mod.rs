@@ -70,7 +70,10 @@ pub(in crate::postgres) struct AuthRequirements<C, T> {
 /// The check of one server by its key and certificate.
 pub(in crate::postgres) trait ServerCheck {
     /// Determines what authenticates a server that offers no channel binding.
-    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError>;
+    fn authenticate_without_binding(
+        &self,
+        offered: SaslMechanisms,
+    ) -> Result<ServerAuth, StartupError>;
 
     /// Determines what authenticates a server that offers channel binding, before it receives a
     /// proof of this few iterations.
@@ -169,7 +172,7 @@ where
     };
     let (server_auth, has_early_query) = match early {
         Some(exchange) if exchange.is_offered(mechanisms) => {
-            let server_auth = exchange.server_auth(&requirements)?;
+            let server_auth = exchange.server_auth(&requirements, mechanisms)?;
             // The server replies to both messages at once. If a middlebox dropped the early one,
             // its reply never comes.
             let challenge = match timeout(EARLY_REPLY_TIMEOUT, messages.receive()).await {

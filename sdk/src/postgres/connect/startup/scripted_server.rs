@@ -68,7 +68,7 @@ async fn log_in(
 struct Known(bool);
 
 impl ServerCheck for Known {
-    fn authenticate_without_binding(&self) -> Result<ServerAuth, StartupError> {
+    fn authenticate_without_binding(&self, _: SaslMechanisms) -> Result<ServerAuth, StartupError> {
         match self.0 {
             true => Ok(ServerAuth::Certificate),
             false => Err(StartupError::ServerNotAuthenticated(Error::new(
@@ -79,7 +79,7 @@ impl ServerCheck for Known {
     }
 
     fn authenticate_before_proof(&self, _: u32) -> Result<ServerAuth, StartupError> {
-        self.authenticate_without_binding()
+        self.authenticate_without_binding(SaslMechanisms::default())
     }
 }
 

@@ -44,7 +44,7 @@ impl Case {
             is_verified: self.is_verified,
             is_pinned: self.is_pinned,
         };
-        let decision = check.authenticate_without_binding();
+        let decision = check.authenticate_without_binding(SaslMechanisms::default());
         match (&decision, &check.authenticate_before_proof(1)) {
             (Ok(auth), Ok(before_proof)) => assert_eq!(auth, before_proof),
             (_, before_proof) => {
@@ -177,7 +177,7 @@ fn url_that_requires_channel_binding_is_content_with_nothing_less() {
         is_verified: true,
         is_pinned: true,
     };
-    let decision = check.authenticate_without_binding();
+    let decision = check.authenticate_without_binding(SaslMechanisms::default());
     let text = refusal(&decision).to_string();
     assert!(text.contains("which the URL requires"), "{text}");
 }
