@@ -187,7 +187,8 @@ impl TestStage {
     }
 
     /// Cuts the connection that sends the next statement, before the response to it arrives. The
-    /// server has got the statement, so a write is in doubt.
+    /// server has got the statement and carries it out, so a write is in doubt. A connection that is still
+    /// logging in is left alone.
     pub fn cut_before_next_response(&self) {
         self.with_own(|own| own.relay().cut_before_next_response());
     }

@@ -230,6 +230,15 @@ async fn write_in_doubt_is_reported_and_one_with_a_key_is_kept_once(stage: TestS
     assert_eq!(kept["notes"], json!(["in doubt", "once"]));
 }
 
+#[stagelink_test::test(migrations = "tests/migrations")]
+async fn cut_that_is_asked_for_before_the_login_meets_the_statement(stage: TestStage) {
+    let notes = stage.function(handle);
+    stage.cut_before_next_response();
+    assert_eq!(notes.post("/").json(&"in doubt").await.status(), 500);
+    let kept: Value = notes.get("/").await.json();
+    assert_eq!(kept["notes"], json!(["in doubt"]));
+}
+
 #[test]
 #[should_panic(expected = "the assertion of the test")]
 fn panic_of_a_test_is_its_own() {

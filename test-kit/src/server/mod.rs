@@ -96,7 +96,7 @@ impl TestServer {
     ) -> Result<TestDatabase, Error> {
         let server = Arc::clone(self);
         let test = Handle::try_current().ok().map(|runtime| runtime.id());
-        on_thread(async move {
+        let database = on_thread(async move {
             let slot = server.take_slot(test).await?;
             let clones = slot.session().clones(&migrations).await?;
             let name = clones.claim().await?;
@@ -104,15 +104,17 @@ impl TestServer {
             let relay = relay.await.map_err(|error| {
                 Error::with_source("could not open a port on this machine", error)
             })?;
-            server.tests.fetch_add(1, Ordering::Relaxed);
             Ok(TestDatabase {
                 name,
                 relay,
                 clones,
                 slot,
             })
-        })
-        .await
+        });
+        let database = database.await?;
+        // Not before: a test that is cancelled as it waits gives none back.
+        self.tests.fetch_add(1, Ordering::Relaxed);
+        Ok(database)
     }
 
     /// Takes a place, and removes what earlier runs have left.

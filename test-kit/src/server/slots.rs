@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use stagelink_local_postgres::SharedServer;
 use tokio::runtime::Id;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::entrance::Entrance;
 use super::registry::MOST_SLOTS;
@@ -29,7 +29,7 @@ pub(super) struct Slots {
     server: Arc<SharedServer>,
     /// The server was given by its URL.
     is_given: bool,
-    entrance: Entrance,
+    entrance: Arc<Entrance>,
     /// The session of this process, if it has one. The test whose turn it is has the lock.
     session: tokio::sync::Mutex<Weak<Session>>,
     of_tests: Mutex<HashMap<Id, Weak<Slot>>>,
@@ -39,6 +39,7 @@ pub(super) struct Slots {
 pub(super) struct Slot {
     number: i32,
     session: Arc<Session>,
+    entrance: Arc<Entrance>,
 }
 
 impl Slots {
@@ -46,7 +47,7 @@ impl Slots {
         // Those at a door have a session and no place. A server that was given may be small.
         let doors = if is_given { 1 } else { DOORS };
         Self {
-            entrance: Entrance::new(server.directory(), doors),
+            entrance: Arc::new(Entrance::new(&server, doors)),
             server,
             is_given,
             session: tokio::sync::Mutex::default(),
@@ -70,7 +71,8 @@ impl Slots {
         if let Some(slot) = self.slot_of(test) {
             return Ok(slot);
         }
-        let _turn = wait.until(Goal::Turn, self.entrance.pass()).await?;
+        let turn = async { Ok(self.entrance.pass().await) };
+        let _turn = wait.until(Goal::Turn, turn).await?;
         let session = match own.upgrade() {
             Some(session) if !session.registry.is_closed() => session,
             _ => {
@@ -91,7 +93,11 @@ impl Slots {
         let number = wait
             .until(Goal::Place(session.registry.slots), taken)
             .await?;
-        let slot = Arc::new(Slot { number, session });
+        let slot = Arc::new(Slot {
+            number,
+            session,
+            entrance: Arc::clone(&self.entrance),
+        });
         let mut of_tests = self.of_tests();
         of_tests.retain(|_, slot| slot.strong_count() > 0);
         if let Some(test) = test {
@@ -101,7 +107,9 @@ impl Slots {
     }
 
     fn slot_of(&self, test: Option<Id>) -> Option<Arc<Slot>> {
-        self.of_tests().get(&test?)?.upgrade()
+        let slot = self.of_tests().get(&test?)?.upgrade()?;
+        // The server has taken the place back with the session.
+        (!slot.session.registry.is_closed()).then_some(slot)
     }
 
     fn of_tests(&self) -> MutexGuard<'_, HashMap<Id, Weak<Slot>>> {
@@ -119,12 +127,16 @@ impl Slot {
 impl Drop for Slot {
     fn drop(&mut self) {
         let (session, number) = (Arc::clone(&self.session), self.number);
+        let entrance = Arc::clone(&self.entrance);
         // The runtime of a test may end before it unlocks anything.
         thread().spawn(async move {
             if let Err(error) = session.release_slot(number).await {
                 eprintln!("stagelink-test: {error:?}");
             }
-            sleep(KEPT_FOR).await;
+            let ends = Instant::now() + KEPT_FOR;
+            while Instant::now() < ends && !entrance.is_full() {
+                sleep(LOOK_AGAIN).await;
+            }
             drop(session);
         });
     }
@@ -134,5 +146,7 @@ impl Drop for Slot {
 /// a machine with many processors do not wait for each other where places are free.
 const DOORS: usize = MOST_SLOTS as usize / 4;
 
-/// The time for which a process keeps its session after its last place, for its next test.
+/// The time for which a process keeps its session after its last place, for its next test, unless others
+/// wait for one.
 const KEPT_FOR: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
