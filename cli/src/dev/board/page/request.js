@@ -28,7 +28,7 @@ function show(record) {
     facts([
       ["stage", record.stage],
       ["deploy", record.deploy],
-      ["function", record.function ?? "none: a file or a redirect"],
+      ["function", record.function ?? (record.status === 404 ? "none: nothing has this path" : "none: a file or a redirect")],
       ["came by", record.trigger],
       ["at", clock(record.time)],
       ["status", record.status == null ? record.error ?? "the client has gone" : `${record.status} ${record.error ?? ""}`],
@@ -96,7 +96,7 @@ function again(record) {
 function reasonNotToSend(record) {
   if (record.deploy) return "A deploy of the local Netlify got it: send it to the address of that deploy again.";
   if (record.event != null) return null;
-  return record.event_bytes > 0 ? "The event was too large to be kept." : "It was a file or a redirect, without an event.";
+  return record.event_bytes > 0 ? "The event was too large to be kept." : "No function got it, so there is no event.";
 }
 
 async function repeat(record, isConfirmed) {

@@ -40,7 +40,11 @@ export function showRequests(records) {
     // A record that changes keeps its place.
     waiting.set(record.id, record);
   }
-  while (waiting.size > KEPT_ROWS) waiting.delete(waiting.keys().next().value);
+  for (const id of waiting.keys()) {
+    if (waiting.size <= KEPT_ROWS) break;
+    // The end of a request that is shown is not lost: its row would say "runs" for ever.
+    if (!rows.has(id)) waiting.delete(id);
+  }
   request();
 }
 
@@ -50,6 +54,7 @@ export function forgetRequests() {
   rows.clear();
   stop = null;
   list.replaceChildren();
+  tellWhetherEmpty();
 }
 
 function request() {
@@ -63,10 +68,55 @@ function request() {
 function flush() {
   isDue = false;
   // A frame that removes rows adds none: each of the two takes its time.
+  const place = readingPlace();
   if (!removeOldest()) addWaiting();
+  returnTo(place);
   keepOneStop();
-  byId("no-requests").hidden = rows.size > 0;
+  numberLater();
+  tellWhetherEmpty();
   request();
+}
+
+/** Returns the first row that the window shows whole, if rows may come above it. */
+function readingPlace() {
+  if (list.getBoundingClientRect().top >= 0) return null;
+  for (const group of list.children) {
+    if (group.hidden || group.getBoundingClientRect().bottom <= 0) continue;
+    for (const row of group.children) {
+      const { top } = row.getBoundingClientRect();
+      if (!row.hidden && top >= 0) return { row, top };
+    }
+  }
+  return null;
+}
+
+/** Keeps a row where it was. The browser's own way to do so fails at times with groups that it skips. */
+function returnTo(place) {
+  if (!place?.row.isConnected) return;
+  const moved = place.row.getBoundingClientRect().top - place.top;
+  if (Math.abs(moved) >= 1) window.scrollBy({ top: moved, behavior: "instant" });
+}
+
+let isNumberingDue = false;
+
+/** Numbers the rows a moment later: a screen reader is not told of those in groups that the browser skips. */
+function numberLater() {
+  if (isNumberingDue) return;
+  isNumberingDue = true;
+  setTimeout(() => {
+    isNumberingDue = false;
+    const shown = list.querySelectorAll("li:not([hidden])");
+    shown.forEach((row, index) => {
+      row.setAttribute("aria-posinset", index + 1);
+      row.setAttribute("aria-setsize", shown.length);
+    });
+  }, 1000);
+}
+
+function tellWhetherEmpty() {
+  const isEmpty = list.querySelector(".group:not([hidden])") == null;
+  byId("no-requests").hidden = !isEmpty;
+  say(byId("no-requests"), rows.size > 0 ? "No request fits the filters." : "No request yet. Open a stage's site.");
 }
 
 /** Shows as many of the waiting records as a frame has time for. */
@@ -78,6 +128,8 @@ function addWaiting() {
     if (left === 0 || performance.now() > ends) break;
     left -= 1;
     waiting.delete(id);
+    // It ended after its row had gone.
+    if (!rows.has(id) && rows.size >= KEPT_ROWS && record.time < list.lastElementChild.lastElementChild.record.time) continue;
     const row = rows.get(id) ?? newRow();
     fill(row, record);
     row.hidden = !isWanted(record);
@@ -94,16 +146,20 @@ function addWaiting() {
 function newestGroup() {
   const group = list.firstElementChild;
   if (group && group.childElementCount < ROWS_PER_GROUP) return group;
-  list.prepend(el("ol", { class: "group", role: "presentation" }));
+  list.prepend(newGroup());
   return list.firstElementChild;
 }
+
+const newGroup = () => el("ol", { class: "group", role: "presentation" });
 
 /** Removes the group of the oldest rows if the others are enough. Returns whether they were. */
 function removeOldest() {
   const group = list.lastElementChild;
   if (group == null || rows.size - group.childElementCount < KEPT_ROWS) return false;
+  const hadFocus = group.contains(document.activeElement);
   for (const row of group.children) rows.delete(row.record.id);
   group.remove();
+  if (hadFocus) [...list.querySelectorAll("li:not([hidden]) button")].at(-1)?.focus();
   return true;
 }
 
@@ -114,15 +170,32 @@ function measure(group) {
   group.style.containIntrinsicBlockSize = `calc(${shown} * var(--row-height))`;
 }
 
+/** Measures each group anew: the browser remembers the height of a group that it has laid out once. */
+function measureAnew() {
+  for (const group of list.children) {
+    if (group.contains(document.activeElement)) continue;
+    const fresh = newGroup();
+    fresh.append(...group.children);
+    group.replaceWith(fresh);
+    measure(fresh);
+  }
+}
+
+// As in requests.css, where a row has another height.
+matchMedia("(max-width: 60rem)").addEventListener("change", measureAnew);
+
 // One row is a stop of the Tab key, and the arrow keys go from there.
 
 let stop = null;
 
+/** Keeps the stop where the focus is; without one it is the newest row. */
 function keepOneStop() {
-  if (!stop?.isConnected) stopAt(list.querySelector("li:not([hidden]) button"));
+  const isKept = stop?.isConnected && !stop.closest("li").hidden && list.contains(document.activeElement);
+  if (!isKept) stopAt(list.querySelector("li:not([hidden]) button"));
 }
 
 function stopAt(button) {
+  if (stop === button) return;
   stop?.setAttribute("tabindex", "-1");
   button?.setAttribute("tabindex", "0");
   stop = button;
@@ -148,6 +221,11 @@ list.addEventListener("keydown", (event) => {
   }
 });
 
+// The row of a request that was open may have gone, and the focus with it.
+byId("request").addEventListener("close", () => {
+  if (document.activeElement === document.body) stop?.focus();
+});
+
 list.addEventListener("click", (event) => {
   const row = event.target.closest("li");
   if (row) openRequest(row.record);
@@ -162,9 +240,10 @@ function isWanted(record) {
 
 function filter() {
   for (const row of rows.values()) row.hidden = !isWanted(row.record);
-  for (const group of list.children) measure(group);
-  if (stop?.closest("li").hidden) stopAt(null);
+  measureAnew();
   keepOneStop();
+  numberLater();
+  tellWhetherEmpty();
 }
 
 byId("filter-stage").addEventListener("change", filter);
