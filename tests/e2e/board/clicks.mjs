@@ -48,6 +48,7 @@ assert.deepEqual(await rows.locator(".status").allTextContents(), ["500"]);
 await page.getByLabel("only failed ones").uncheck();
 await page.locator("#filter-stage").selectOption("production");
 assert.equal(await count(), 0);
+assert.equal(await page.locator("#no-requests").textContent(), "No request fits the filters.");
 await page.locator("#filter-stage").selectOption("");
 await button("Pause").click();
 await fetch(`${site}/api/notes`);
@@ -165,7 +166,14 @@ const inside = (node) => node.childIds.map((id) => byNode.get(id)).flatMap((chil
 const [requests] = nodes.filter(({ role, name }) => role?.value === "list" && name?.value === "Requests");
 const items = inside(requests);
 assert.equal(items.length, all);
+const isNumbered = (sets) => sets.every(([place, size], index) => place === String(index + 1) && size === String(all));
+await until("the rows are numbered", async () => isNumbered(await page.locator("#requests li").evaluateAll((rows) =>
+  rows.map((row) => [row.getAttribute("aria-posinset"), row.getAttribute("aria-setsize")]))));
 for (const item of items) assert.deepEqual([item, ...inside(item)].map(({ role }) => role.value), ["listitem", "button", "image"]);
+
+// Tab comes to the newest row, until another has the focus.
+const stops = () => page.locator("#requests [tabindex='0'] bdi").allTextContents();
+assert.deepEqual(await stops(), ["/9999"]);
 
 // Who reads further down stays there while requests come, and the arrows go on from group to group.
 const places = [30, 400, 900];
