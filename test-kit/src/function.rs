@@ -20,7 +20,8 @@ use crate::stream::TestStream;
 ///
 /// [`TestStage::function`](crate::TestStage::function) makes it. As an instance on AWS Lambda it
 /// serves one request at a time, and keeps its connection from one to the next; for several instances
-/// make several functions, of several [databases](crate::TestStage::new_instance).
+/// make several functions, each of a [database](crate::TestStage::new_instance) of its own, by
+/// `InProcessFunction::new(handle, &stage.new_instance()).into()`.
 #[derive(Clone, Debug)]
 pub struct TestFunction {
     function: Function,
