@@ -9,7 +9,8 @@ use super::x509::X509;
 ///
 /// # Errors
 ///
-/// What is wrong with the text. It quotes nothing of it: a private key may be behind the certificate.
+/// A text that is no PEM, or a block that is no certificate. The error quotes nothing of the text: a private
+/// key may be behind the certificate.
 pub(crate) fn from_pem(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, &'static str> {
     let certificates = CertificateDer::pem_slice_iter(without_mark(pem));
     let certificates: Result<Vec<_>, _> = certificates.collect();
