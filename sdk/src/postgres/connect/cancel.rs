@@ -54,8 +54,7 @@ impl CancelToken {
             HandshakeError::Failed(error) => error,
             HandshakeError::NoDirectTls => failed(std::io::Error::other("the server has changed")),
         })?;
-        // Without a key of the session's server nothing shows that this is the same one.
-        if self.server_key.is_none() || certificate.key() != self.server_key {
+        if !is_same_server(self.server_key.as_ref(), certificate.key().as_ref()) {
             return Err(failed(std::io::Error::other(
                 "the server does not show the public key of the session's server",
             )));
@@ -67,5 +66,41 @@ impl CancelToken {
         // The server replies nothing and closes the connection, some without a TLS close_notify.
         stream.read_u8().await.ok();
         Ok(())
+    }
+}
+
+/// Returns whether a server shows the key of the session's server. Without such a key nothing shows that it
+/// is the same one.
+fn is_same_server(key: Option<&PublicKey>, shown: Option<&PublicKey>) -> bool {
+    key.is_some() && key == shown
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+    use super::*;
+    use crate::postgres::connect::tls::Certificate;
+
+    fn key() -> PublicKey {
+        let CertifiedKey { cert, .. } =
+            generate_simple_self_signed(["db.test".to_owned()]).unwrap();
+        Certificate::new(cert.der().clone(), Vec::new())
+            .key()
+            .unwrap()
+    }
+
+    #[test]
+    fn server_without_the_key_of_the_session_gets_no_request() {
+        let [own, other] = [key(), key()];
+        assert!(is_same_server(Some(&own), Some(&own)));
+        for (key, shown) in [
+            (Some(&own), Some(&other)),
+            (Some(&own), None),
+            (None, Some(&other)),
+            (None, None),
+        ] {
+            assert!(!is_same_server(key, shown), "{}", key.is_some());
+        }
     }
 }
