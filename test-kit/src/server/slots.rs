@@ -7,7 +7,7 @@
 //!
 //! A process has a session with the server while it has a place, and for a moment after that. One that
 //! waits has none: the processes of a machine wait at the entrance, and those whose turn it is open a
-//! session and look for a place. So the places bound the sessions, too, however many processes there are.
+//! session and look for a place. So the sessions are few, however many processes there are.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -148,10 +148,7 @@ async fn database_of_a_test_that_panicked_is_removed() {
 async fn clones_that_the_registry_does_not_know_are_removed_with_their_template() {
     let server = OwnServer::start().await;
     assert!(server.child("").wait().unwrap().success());
-    let template =
-        "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
-    let template = server.admin.query_one(template, &[]).await.unwrap();
-    let template: &str = template.get(0);
+    let template = server.template().await;
     let orphan = "stagelink_test_c_0123456789abcdef";
     for statement in [
         format!("CREATE DATABASE {orphan} TEMPLATE {template} OWNER {template}"),
@@ -391,10 +388,7 @@ async fn template_that_a_test_has_dropped_is_made_again() {
     let server = OwnServer::start().await;
     assert!(server.child("").wait().unwrap().success());
     // It belongs to the role, as its clones do.
-    let template =
-        "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
-    let template = server.admin.query_one(template, &[]).await.unwrap();
-    let template: &str = template.get(0);
+    let template = server.template().await;
     for statement in [
         format!("ALTER DATABASE {template} WITH IS_TEMPLATE false"),
         format!("DROP DATABASE {template} WITH (FORCE)"),

@@ -72,6 +72,13 @@ impl OwnServer {
         all.filter(|name| !ready.contains(name)).collect()
     }
 
+    /// Returns the name of the only template.
+    pub(crate) async fn template(&self) -> String {
+        let template =
+            "SELECT datname::text FROM pg_database WHERE datname LIKE 'stagelink\\_test\\_t\\_%'";
+        self.admin.query_one(template, &[]).await.unwrap().get(0)
+    }
+
     /// Waits until a session of the server runs a statement like this, or none does.
     pub(crate) async fn until_statement(&self, like: &str, runs: bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
