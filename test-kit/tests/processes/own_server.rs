@@ -123,6 +123,15 @@ impl OwnServer {
         assert!(still.is_empty(), "{still:?}");
     }
 
+    /// Returns the last statements of the sessions with the registry. The server's own workers, as
+    /// autovacuum's, are none.
+    pub(crate) async fn sessions_of_registry(&self) -> Vec<String> {
+        let all = "SELECT coalesce(query, '') FROM pg_stat_activity \
+                   WHERE datname = 'stagelink_test_1' AND backend_type = 'client backend'";
+        let all = self.admin.query(all, &[]).await.unwrap();
+        all.iter().map(|row| row.get(0)).collect()
+    }
+
     pub(crate) async fn registry(&self) -> Client {
         let source = stagelink_local_postgres::ServerSource::Url(self.url.parse().unwrap());
         let options = ServerOptions::new().source(source);
