@@ -1,5 +1,7 @@
 //! The self-check of functions as processes, at a real Postgres.
 
+mod direct_invoke;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,8 +12,7 @@ use bytes::Bytes;
 use openssl::sha::sha256;
 use serde_json::{Value, json};
 use stagelink::self_check::{
-    HEADER, SelfCheckInvocation, SelfCheckKey, SelfCheckReport, SelfCheckRequest, VARIABLE, nonce,
-    path,
+    HEADER, SelfCheckKey, SelfCheckReport, SelfCheckRequest, VARIABLE, nonce, path,
 };
 use stagelink::{Database, Settings, Stage};
 use stagelink_local::heroku::Stage as HerokuStage;
@@ -382,112 +383,6 @@ async fn artifact_reports_its_digest_and_the_migrations_that_it_was_built_with()
     let migrations = migrations.as_array().expect("an array").iter();
     let names: Vec<_> = migrations.map(|one| one["name"].as_str()).collect();
     assert_eq!(names, [Some("guestbook"), Some("idempotency")]);
-    function.shutdown().await;
-}
-
-/// Invokes a function directly with a client context, and returns its result.
-async fn invoke(function: &Function, client_context: &str, event: &Value) -> Value {
-    let function = function
-        .with_client_context(client_context)
-        .expect("it is there");
-    let result = function.invoke(Bytes::from(event.to_string())).await;
-    serde_json::from_slice(&result.expect("a result")).expect("JSON")
-}
-
-async fn check_directly(function: &Function, stage: &str) -> SelfCheckReport {
-    let nonce = nonce().expect("it is there");
-    let invocation = SelfCheckInvocation::new(stage.parse().expect("it is there"), &nonce);
-    let context = invocation.client_context();
-    let result = invoke(function, &context, &json!({})).await.to_string();
-    SelfCheckReport::of_invocation(result.as_bytes(), &invocation)
-        .unwrap_or_else(|error| panic!("{error}: {result}"))
-}
-
-/// One version behind the aliases of two stages, as on AWS Lambda.
-#[tokio::test]
-async fn direct_invoke_asks_for_the_stage_that_it_names() {
-    let (mut fixture, _) = fixture().await;
-    fixture.add_app("shop-production", HerokuStage::Production);
-    let production = database().await;
-    fixture
-        .heroku
-        .set_config_var("shop-production", "DATABASE_URL", &production.url())
-        .expect("a config var");
-    mark(fixture.database.name(), "staging").await;
-    mark(production.name(), "production").await;
-    for name in ["STAGELINK_STAGE", VARIABLE] {
-        fixture.variables.remove(name);
-    }
-    let function = fixture.function("guestbook").await;
-    for qualifier in ["7", "$LATEST", "live", "production"] {
-        let report = check_directly(&function.with_alias(qualifier), "production").await;
-        assert_eq!(report.database, "ok", "{qualifier}: {}", fixture.log());
-        let stages = (report.stage, report.mark);
-        assert_eq!(stages, (Some(Stage::PRODUCTION), Some(Stage::PRODUCTION)));
-        assert_eq!((report.deploy, &*report.function), (None, "guestbook"));
-        assert_eq!(
-            report.program,
-            Some(digest_of(&function.config().executable))
-        );
-    }
-    let report = check_directly(&function.with_alias("7"), "staging").await;
-    assert_eq!(
-        (&*report.database, report.mark),
-        ("ok", Some(Stage::STAGING)),
-        "{}",
-        fixture.log()
-    );
-    for (qualifier, stage) in [("staging", "production"), ("7", "staging/qa")] {
-        let report = check_directly(&function.with_alias(qualifier), stage).await;
-        assert_eq!((&*report.database, report.mark), ("stage", None));
-    }
-    assert_eq!(function.started_count(), 1);
-    function.shutdown().await;
-
-    fixture.set("STAGELINK_STAGE", "staging");
-    let function = fixture.function("guestbook").await;
-    let report = check_directly(&function, "staging").await;
-    assert_eq!(report.database, "ok", "{}", fixture.log());
-    let report = check_directly(&function, "production").await;
-    let found = (&*report.database, report.stage);
-    assert_eq!(found, ("stage", Some(Stage::STAGING)));
-    function.shutdown().await;
-}
-
-#[tokio::test]
-async fn direct_invoke_is_answered_by_functions_of_each_kind_before_their_handlers() {
-    let (fixture, _) = fixture().await;
-    for name in ["queue", "streaming", "concurrent"] {
-        let function = fixture.start_as(name, &sdk_example(name).await, |config| {
-            config.concurrency = if name == "concurrent" { 2 } else { 1 };
-        });
-        let report = check_directly(&function, "staging").await;
-        assert_eq!(report.database, "ok", "{}", fixture.log());
-        assert_eq!(report.function, name);
-        function.shutdown().await;
-    }
-    // Any other event is the handler's, also with another client context.
-    let function = fixture.start("queue", &sdk_example("queue").await);
-    for context in [
-        json!({}),
-        json!({"custom": {"stagelink-self-check": {"stage": "prod", "nonce": "1"}}}),
-        json!({"stagelink-self-check": {"stage": "staging", "nonce": "1"}}),
-        json!({"environment": {"stagelink-self-check": {"stage": "staging", "nonce": "1"}}}),
-    ] {
-        let result = invoke(&function, &context.to_string(), &json!({})).await;
-        assert_eq!(result, json!({"stage": "staging"}), "{context}");
-    }
-    function.shutdown().await;
-}
-
-#[tokio::test]
-async fn http_event_is_no_self_check_by_its_client_context() {
-    let (fixture, _) = fixture().await;
-    let function = fixture.start("echo", &sdk_example("echo").await);
-    let context = SelfCheckInvocation::new(Stage::STAGING, "n0nce").client_context();
-    let function = function.with_client_context(&context).expect("it is there");
-    let answer = send(&fixture, &function, ("GET", &path("echo")), None).await;
-    assert_eq!(answer.json()["path"], path("echo"));
     function.shutdown().await;
 }
 
