@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -18,7 +19,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::{Server, bearer_token};
-use crate::lambda::InvokeError;
+use crate::lambda::{InvokeError, PAYLOAD_LIMIT_BYTES};
 use crate::requests::Trigger;
 use crate::stage_functions::StageFunctions;
 use crate::{Error, ErrorKind, http_client};
@@ -185,7 +186,7 @@ async fn invoke(
     State(state): State<ApiState>,
     Path((stage, function)): Path<(String, String)>,
     headers: HeaderMap,
-    event: Bytes,
+    event: Result<Bytes, BytesRejection>,
 ) -> Response {
     if bearer_token(&headers) != Some(&*state.token) {
         return refusal(
@@ -205,7 +206,17 @@ async fn invoke(
         let message = format!("there is no function {function:?}: there are {known}");
         return refusal(StatusCode::NOT_FOUND, &message);
     }
-    let event = (!event.is_empty()).then_some(event);
+    let event = match event {
+        Ok(event) => (!event.is_empty()).then_some(event),
+        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            let message = format!(
+                "the event is too large: it has more than {MAX_EVENT_BYTES} bytes, and Lambda accepts \
+                 {PAYLOAD_LIMIT_BYTES}"
+            );
+            return refusal(error.status(), &message);
+        }
+        Err(error) => return refusal(error.status(), "the event did not arrive whole"),
+    };
     if event
         .as_ref()
         .is_some_and(|event| serde_json::from_slice::<Value>(event).is_err())

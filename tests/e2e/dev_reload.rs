@@ -304,7 +304,12 @@ async fn configuration_and_variables_are_served_as_they_are_saved() {
     let site = dev.stage("staging")["url"].as_str().expect("a URL");
     wait_for(&dev, &format!("{site}/api/hello"), "new").await;
     save(&project, "netlify.toml", "[build\n");
-    wait_for_log(&dev, "the site is served as before", 1).await;
+    let of_mistake = "the site is served as before";
+    wait_for_log(&dev, of_mistake, 1).await;
+    // It is told once, and not with each other save.
+    save(&project, ".env.staging", "WORD=new\nOTHER=1\n");
+    wait_for_log(&dev, "have them", 2).await;
+    assert_eq!(dev.log().matches(of_mistake).count(), 1, "{}", dev.log());
     save(
         &project,
         "public/_redirects",

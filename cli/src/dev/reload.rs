@@ -38,8 +38,8 @@ pub(super) struct Reload {
     publish: PathBuf,
     warnings: BTreeSet<String>,
     schedules: BTreeMap<String, Schedule>,
-    /// The parts whose last change could not be served.
-    failed: BTreeSet<Part>,
+    /// The parts whose last change could not be served, and the error that was told.
+    failed: BTreeMap<Part, String>,
     /// Set while `packages` and `sources` may be those of older manifests.
     is_outdated: bool,
 }
@@ -104,7 +104,7 @@ impl Reload {
             publish: config.publish.clone(),
             warnings: config.warnings.iter().cloned().collect(),
             schedules: config.schedules.clone(),
-            failed: BTreeSet::new(),
+            failed: BTreeMap::new(),
             is_outdated: false,
         };
         reload.watcher.set_list(reload.list());
@@ -153,11 +153,16 @@ impl Reload {
         }
         let is_of_site = self.site_files().iter().any(|file| changed.contains(file));
         // What it lacked, such as the published folder, may be there by now.
-        if is_of_site || self.failed.contains(&Part::Site) {
+        if is_of_site || self.failed.contains_key(&Part::Site) {
             let served = self.serve_site(cloud).await;
-            self.tell_end(Part::Site, served, "the site is served as before");
+            let told = self.failed.get(&Part::Site);
+            let is_known =
+                matches!((&served, told), (Err(error), Some(told)) if text(error) == *told);
+            if is_of_site || !is_known {
+                self.tell_end(Part::Site, served, "the site is served as before");
+            }
         }
-        let has_failed = self.failed.contains(&Part::Functions);
+        let has_failed = self.failed.contains_key(&Part::Functions);
         let mut is_due = false;
         if changed.iter().any(|file| self.is_of_variables(file)) {
             self.serve_own_variables(cloud).await;
@@ -177,7 +182,7 @@ impl Reload {
             let consequence = "the site goes on with the programs that it has";
             self.tell_end(Part::Functions, served, consequence);
             // The new program may take the variables that the old one did not start with.
-            if is_served && self.failed.contains(&Part::Variables) {
+            if is_served && self.failed.contains_key(&Part::Variables) {
                 self.serve_own_variables(cloud).await;
             }
         }
@@ -293,7 +298,8 @@ impl Reload {
             for text in of_stage.notes.difference(&before.notes) {
                 note(format_args!("  ! {text}"));
             }
-            if of_stage.variables != before.variables || self.failed.contains(&Part::Variables) {
+            if of_stage.variables != before.variables || self.failed.contains_key(&Part::Variables)
+            {
                 let variables = of_stage.variables.clone();
                 update.variables.insert(stage.clone(), variables);
             }
@@ -314,7 +320,7 @@ impl Reload {
             self.failed.remove(&part);
             return self.news.served(part);
         };
-        self.failed.insert(part);
+        self.failed.insert(part, text(&error));
         let consequence = format!("{consequence}; the next change is tried again");
         note_error(&error);
         note(format_args!("  {consequence}"));
@@ -351,6 +357,11 @@ impl Reload {
         let name = file.file_name().unwrap_or_default().as_encoded_bytes();
         file.parent() == Some(&*self.project) && name.starts_with(b".env")
     }
+}
+
+/// Returns an error with its causes.
+fn text(error: &anyhow::Error) -> String {
+    format!("{error:#}")
 }
 
 /// Returns the state of each program. A build that changes nothing leaves it.

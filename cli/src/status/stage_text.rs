@@ -380,12 +380,12 @@ fn add_function_credentials(cell: &mut Cell, found: &FunctionCredentials, now: T
 
 fn add_login(cell: &mut Cell, login: &LoginStatus, provider: Option<&str>) {
     let (works, fails) = match provider {
-        Some("url") => ("the URL's work", "the URL's do not work"),
+        Some("url") => ("the URL's work", "no login by the URL's"),
         Some("deploy-time") => (
             "those of deploy time work",
-            "those of deploy time do not work",
+            "no login by those of deploy time",
         ),
-        _ => ("the provider's work", "the provider's do not work"),
+        _ => ("the provider's work", "no login by the provider's"),
     };
     match (&login.proved_by, &login.reason) {
         (Some(proof), _) if login.works => {

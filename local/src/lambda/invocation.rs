@@ -102,4 +102,4 @@ impl std::fmt::Debug for FunctionError {
 
 /// The largest event and the largest buffered response that Lambda accepts, in bytes: 6 MB and
 /// the 100 bytes that it adds in its own error messages.
-pub(super) const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024 + 100;
+pub(crate) const PAYLOAD_LIMIT_BYTES: usize = 6 * 1024 * 1024 + 100;

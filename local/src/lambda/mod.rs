@@ -63,6 +63,7 @@ pub(crate) mod tests;
 
 pub use config::{FunctionConfig, LogLine, LogSink, LogStream};
 pub use function::Function;
+pub(crate) use invocation::PAYLOAD_LIMIT_BYTES;
 pub use invoke_error::InvokeError;
 pub use observer::{InstanceStart, InvocationObserver, InvokeOptions};
 pub use spans::{Phase, Span, SpanReport};

@@ -117,6 +117,19 @@ async fn scheduled_function_is_invoked_and_requests_are_objects_for_machines() {
     assert!(code == Some(1) && errors.contains("Broken"), "{errors}");
     assert_eq!(dev.object("request").await["error"], "Broken");
 
+    // One that Lambda would refuse, and one that the local platform does not even read to its end.
+    for (bytes, words) in [
+        (7 << 20, "the event is too large: it has 7340"),
+        (
+            20 << 20,
+            "the event is too large: it has more than 8388608 bytes",
+        ),
+    ] {
+        project.write("large.json", &format!("\"{}\"", "a".repeat(bytes)));
+        let (code, _, errors) = invoke(&["hello", "--data", "@large.json"]).await;
+        assert!(code != Some(0) && errors.contains(words), "{errors}");
+    }
+
     for (arguments, words) in [
         (
             &["hallo"][..],

@@ -67,7 +67,7 @@ async fn wrong_password_is_known_not_to_work() {
     assert_eq!(staging["login"]["value"]["works"], false, "{staging}");
     assert_eq!(stage(&board, "production")["login"]["value"]["works"], true);
     let run = project.run(&["status"]).await;
-    let words = "✗ the URL's do not work";
+    let words = "✗ no login by the URL's";
     assert!(run.output.contains(words), "{}", run.output);
 }
 
