@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use stagelink::{Client, Database, Error, ErrorKind, Settings, StageMark};
 use stagelink_local_postgres::Database as OwnDatabase;
 use stagelink_tests::{
-    Auth, FunctionHarness, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, as_superuser,
-    database, pooled, proxy, server, stagelink_command, through,
+    Auth, FunctionHarness, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, PATIENT,
+    as_superuser, database, pooled, proxy, server, stagelink_command, through,
 };
 use tokio::process::Command;
 
@@ -193,7 +193,7 @@ async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
         ("STAGELINK_REQUIRE_MARK", "true"),
         ("STAGELINK_DANGER_UNAUTHENTICATED", "true"),
     ];
-    let variables = needed.iter().chain(variables).copied();
+    let variables = needed.iter().chain(&PATIENT).chain(variables).copied();
     Database::new(Settings::from_vars(variables)).client().await
 }
 

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use futures_util::{StreamExt as _, stream};
 use stagelink::{Database, Settings};
 use stagelink_local_postgres::Database as TestDatabase;
-use stagelink_tests::{as_superuser, database, server};
+use stagelink_tests::{PATIENT, as_superuser, database, server};
 
 #[tokio::test]
 async fn passwords_of_all_characters_log_in() {
@@ -96,7 +96,8 @@ async fn log_in(database: &TestDatabase, role: &str, password: &[u8]) -> Result<
         text
     });
     let url = format!("postgres://{role}:{password}@{address}");
-    let settings = Settings::from_vars([("STAGELINK_STAGE", "staging"), ("DATABASE_URL", &url)]);
+    let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", &url)];
+    let settings = Settings::from_vars(needed.into_iter().chain(PATIENT));
     let client = Database::new(settings).client().await;
     client.map(drop).map_err(|error| error.report().to_string())
 }

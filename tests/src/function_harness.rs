@@ -9,7 +9,7 @@ use serde_json::Value;
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local_postgres::Database;
 
-use crate::{Answer, Record, Target, functions};
+use crate::{Answer, PATIENT, Record, Target, functions};
 
 /// Database of one test, and functions with the variables that link them to it.
 #[derive(Debug)]
@@ -23,15 +23,15 @@ pub struct FunctionHarness {
 }
 
 impl FunctionHarness {
-    /// Creates a harness whose functions serve staging with these variables. No log may contain one
-    /// of the secrets.
+    /// Creates a harness whose functions serve staging with these variables and [`PATIENT`]. No log
+    /// may contain one of the secrets.
     pub fn new<const N: usize>(
         database: Database,
         variables: [(&str, &str); N],
         secrets: impl IntoIterator<Item = String>,
     ) -> Self {
         let stage = [("STAGELINK_STAGE", "staging")];
-        let variables = stage.into_iter().chain(variables);
+        let variables = stage.into_iter().chain(PATIENT).chain(variables);
         Self {
             database,
             variables: variables
@@ -59,11 +59,10 @@ impl FunctionHarness {
     }
 
     /// Starts `count` functions with one instance each, so that a test knows which instance it
-    /// calls. Their startup may take longer than on Lambda, because they share this machine.
+    /// calls.
     pub async fn instances(&self, count: usize, name: &str) -> Vec<Function> {
         let mut config = self.config(name, &functions().await[name]);
         config.max_instances = 1;
-        config.init_timeout = Duration::from_secs(60);
         let one = |_| Function::new(config.clone());
         (0..count).map(one).collect()
     }
@@ -89,6 +88,8 @@ impl FunctionHarness {
         let record = self.record.clone();
         let mut config = FunctionConfig::new(name, executable);
         config.environment.clone_from(&self.variables);
+        // Longer than on Lambda, because all functions share this machine.
+        config.init_timeout = Duration::from_secs(60);
         config.logs = Arc::new(move |line| record.add(line.line));
         config
     }

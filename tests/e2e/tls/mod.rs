@@ -22,7 +22,9 @@ use std::path::Path;
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncer;
-use stagelink_tests::{Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
+use stagelink_tests::{
+    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, PATIENT, pooled, through,
+};
 use tempfile::NamedTempFile;
 
 /// Returns the TLS library of these tests. CI runs them with each.
@@ -45,7 +47,8 @@ async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
         ("STAGELINK_TLS_LIBRARY", &library),
     ];
     let is_given = |name: &str| variables.iter().any(|(given, _)| *given == name);
-    let needed = needed.into_iter().filter(|(name, _)| !is_given(name));
+    let needed = needed.into_iter().chain(PATIENT);
+    let needed = needed.filter(|(name, _)| !is_given(name));
     let variables = needed.chain(variables.iter().copied());
     let opened = Database::new(Settings::from_vars(variables)).client().await;
     if let Err(error) = &opened {
