@@ -2,6 +2,7 @@
 
 mod connections;
 mod foreign;
+mod gate;
 mod keys;
 mod limits;
 mod providers;
@@ -21,8 +22,10 @@ use stagelink::{
 };
 use stagelink_local::network::Proxy;
 use stagelink_local_postgres::Database as LocalDatabase;
-use stagelink_tests::{as_superuser, database, end_sessions, proxy, server, through};
+use stagelink_tests::{as_superuser, database, end_sessions, patient_limits, proxy, through};
 use tokio_postgres::types::Type;
+
+use self::gate::{Gate, gate};
 
 /// Provider whose URL a test can change, and which counts its requests.
 #[derive(Clone)]
@@ -73,7 +76,7 @@ impl WorkFixture {
         let database = database().await;
         let proxy = proxy().await;
         let provider = ChangeableProvider::new(&through(&proxy, &database.url()));
-        let link = database_of(provider.clone(), Limits::default());
+        let link = database_of(provider.clone(), patient_limits());
         let fixture = Self {
             database,
             proxy,
@@ -95,7 +98,7 @@ impl WorkFixture {
     /// Opens a connection that bypasses the proxy, by another link.
     async fn connect_directly(&self) -> Client {
         let provider = ChangeableProvider::new(&self.database.url());
-        database_of(provider, Limits::default())
+        database_of(provider, patient_limits())
             .client()
             .await
             .expect("the database can be reached")
@@ -104,13 +107,13 @@ impl WorkFixture {
     /// Returns links to the same database, each with connections of its own.
     fn links(&self, number: usize) -> Vec<Database> {
         (0..number)
-            .map(|_| database_of(self.provider.clone(), Limits::default()))
+            .map(|_| database_of(self.provider.clone(), patient_limits()))
             .collect()
     }
 
     /// Returns another link, whose work is tried again for 300 ms at most.
     fn impatient_link(&self) -> Database {
-        let mut limits = Limits::default();
+        let mut limits = patient_limits();
         limits.retry = Duration::from_millis(300);
         database_of(self.provider.clone(), limits)
     }
@@ -121,32 +124,6 @@ impl WorkFixture {
         let row = self.connect_directly().await;
         let row = row.query_typed_one(sql, &[(&name, Type::TEXT)]).await;
         row.expect("a count").get(0)
-    }
-
-    /// Waits until an entry exists, without a limit.
-    async fn wait_for_entry(&self, name: &str) {
-        while self.count(name).await == 0 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    /// Waits until one of the role's sessions runs a statement of this kind.
-    async fn wait_for_statement(&self, part: &str) {
-        let admin = server()
-            .await
-            .connect_as_superuser()
-            .await
-            .expect("a superuser");
-        let sql = "SELECT count(*) FROM pg_stat_activity \
-             WHERE usename = $1 AND state = 'active' AND query LIKE '%' || $2 || '%'";
-        let role = self.database.role();
-        loop {
-            let parameters = [(&role as _, Type::TEXT), (&part as _, Type::TEXT)];
-            let row = admin.query_typed_one(sql, &parameters).await;
-            if row.expect("a count").get::<_, i64>(0) > 0 {
-                return;
-            }
-        }
     }
 
     /// Terminates the role's sessions, as a rotation or a restart does.
@@ -171,10 +148,20 @@ impl WorkFixture {
             .await
     }
 
-    /// Inserts an entry by a statement that takes half a second.
-    async fn write_slowly(&self, name: &str) -> Result<u64, Error> {
+    /// Reads by a statement that waits at the gate.
+    async fn read_at_gate(&self) -> Result<(), Error> {
         self.link
-            .write(|db| async move { insert(&db, name, SLOW_INSERT).await })
+            .read(|db| async move {
+                db.query_typed(concat!("SELECT ", gate!()), &[]).await?;
+                Ok(())
+            })
+            .await
+    }
+
+    /// Inserts an entry by a statement that waits at the gate.
+    async fn write_at_gate(&self, name: &str) -> Result<u64, Error> {
+        self.link
+            .write(|db| async move { insert(&db, name, INSERT_AT_GATE).await })
             .await
     }
 
@@ -190,7 +177,7 @@ impl WorkFixture {
 }
 
 const INSERT: &str = "INSERT INTO entry (name) VALUES ($1)";
-const SLOW_INSERT: &str = "INSERT INTO entry (name) SELECT $1 FROM pg_sleep(0.5)";
+const INSERT_AT_GATE: &str = concat!("INSERT INTO entry (name) SELECT $1 FROM ", gate!());
 
 async fn insert(db: &tokio_postgres::Client, name: &str, sql: &str) -> Result<u64, Error> {
     Ok(db.execute_typed(sql, &[(&name, Type::TEXT)]).await?)
@@ -217,11 +204,17 @@ async fn cut_after_the_commit<T>(
     name: &str,
     work: impl Future<Output = T>,
 ) -> T {
-    fixture.proxy.delay(Duration::from_millis(700));
+    let gate = Gate::close_for_commits(&fixture.database).await;
     let cut = async {
-        fixture.wait_for_entry(name).await;
+        gate.is_reached().await;
+        // The reply does not arrive before the cut.
+        let long = Duration::from_secs(60);
+        fixture.proxy.set_latency(long, Duration::ZERO);
+        gate.open().await;
+        let entry = format!("SELECT count(*) > 0 FROM entry WHERE name = '{name}'");
+        gate.until(&entry).await;
         fixture.proxy.cut();
-        fixture.proxy.delay(Duration::ZERO);
+        fixture.proxy.set_latency(Duration::ZERO, Duration::ZERO);
     };
     join(work, cut).await.0
 }

@@ -5,18 +5,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use futures_util::future::{join, join_all};
 use stagelink::{Error, ErrorKind};
 
-use super::{INSERT, SLOW_INSERT, WorkFixture, cut_after_the_commit, insert};
+use super::gate::Gate;
+use super::{INSERT, INSERT_AT_GATE, WorkFixture, cut_after_the_commit, insert};
 
 #[tokio::test]
 async fn transaction_cut_before_its_commit_is_retried_and_applied_once() {
     let fixture = WorkFixture::new().await;
+    let gate = Gate::close(&fixture.database).await;
     let both = fixture.link.transaction(|db| async move {
         insert(&db, "first", INSERT).await?;
-        insert(&db, "second", SLOW_INSERT).await
+        insert(&db, "second", INSERT_AT_GATE).await
     });
     let cut = async {
-        fixture.wait_for_statement("pg_sleep").await;
+        gate.is_reached().await;
         fixture.proxy.cut();
+        gate.open().await;
     };
     join(both, cut).await.0.expect("it is written");
     assert_eq!(

@@ -4,7 +4,8 @@ use futures_util::future::join;
 use stagelink::{Error, ErrorKind};
 use stagelink_local::network::Direction;
 
-use super::{INSERT, SLOW_INSERT, WorkFixture, insert};
+use super::gate::Gate;
+use super::{INSERT, INSERT_AT_GATE, WorkFixture, insert};
 
 #[tokio::test]
 async fn idle_connection_that_the_server_closed_fails_no_work() {
@@ -26,26 +27,29 @@ async fn idle_connection_that_the_server_closed_fails_no_work() {
 async fn interrupted_read_is_retried() {
     let fixture = WorkFixture::new().await;
     fixture.read().await.expect("a warm link");
-    let slow = fixture.link.read(|db| async move {
-        db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
-        Ok::<_, Error>(())
-    });
+    let gate = Gate::close(&fixture.database).await;
     let cut = async {
-        fixture.wait_for_statement("pg_sleep").await;
+        gate.is_reached().await;
         fixture.proxy.cut();
+        gate.open().await;
     };
-    join(slow, cut).await.0.expect("it is read");
+    join(fixture.read_at_gate(), cut)
+        .await
+        .0
+        .expect("it is read");
 }
 
 #[tokio::test]
 async fn write_terminated_by_postgres_is_retried_and_applied_once() {
     let fixture = WorkFixture::new().await;
     fixture.read().await.expect("a warm link");
+    let gate = Gate::close(&fixture.database).await;
     let end = async {
-        fixture.wait_for_statement("pg_sleep").await;
+        gate.is_reached().await;
         fixture.end_sessions().await;
+        gate.open().await;
     };
-    join(fixture.write_slowly("a"), end)
+    join(fixture.write_at_gate("a"), end)
         .await
         .0
         .expect("it is written");
@@ -56,11 +60,13 @@ async fn write_terminated_by_postgres_is_retried_and_applied_once() {
 async fn unanswered_write_is_in_doubt_and_not_retried() {
     let fixture = WorkFixture::new().await;
     fixture.read().await.expect("a warm link");
+    let gate = Gate::close(&fixture.database).await;
     let cut = async {
-        fixture.wait_for_statement("pg_sleep").await;
+        gate.is_reached().await;
         fixture.proxy.cut();
+        gate.open().await;
     };
-    let error = join(fixture.write_slowly("a"), cut).await.0.unwrap_err();
+    let error = join(fixture.write_at_gate("a"), cut).await.0.unwrap_err();
     assert_eq!(
         error.kind(),
         ErrorKind::OutcomeUnknown,
@@ -75,13 +81,15 @@ async fn unanswered_write_is_in_doubt_and_not_retried() {
 #[tokio::test]
 async fn write_of_two_statements_is_not_retried_after_the_first_took_effect() {
     let fixture = WorkFixture::new().await;
+    let gate = Gate::close(&fixture.database).await;
     let both = fixture.link.write(|db| async move {
         insert(&db, "first", INSERT).await?;
-        insert(&db, "second", SLOW_INSERT).await
+        insert(&db, "second", INSERT_AT_GATE).await
     });
     let end = async {
-        fixture.wait_for_statement("pg_sleep").await;
+        gate.is_reached().await;
         fixture.end_sessions().await;
+        gate.open().await;
     };
     let error = join(both, end).await.0.unwrap_err();
     assert_eq!(
@@ -101,15 +109,16 @@ async fn read_survives_a_half_closed_connection() {
     for half in [Direction::ToClient, Direction::ToServer] {
         let fixture = WorkFixture::new().await;
         fixture.read().await.expect("a warm link");
-        let read = fixture.link.read(|db| async move {
-            db.query_typed("SELECT pg_sleep(0.5)", &[]).await?;
-            Ok::<_, Error>(())
-        });
+        let gate = Gate::close(&fixture.database).await;
         let close = async {
-            fixture.wait_for_statement("pg_sleep").await;
+            gate.is_reached().await;
             fixture.proxy.half_close(half);
+            gate.open().await;
         };
-        join(read, close).await.0.expect("it is read");
+        join(fixture.read_at_gate(), close)
+            .await
+            .0
+            .expect("it is read");
         fixture.read().await.expect("so is the next one");
     }
 }
