@@ -105,7 +105,7 @@ async fn idle_connection_is_checked_in_one_round_trip_and_a_fresh_one_is_not() {
 #[tokio::test]
 async fn frozen_instance_frees_its_connection_slot() {
     let mut fixture = HerokuFixture::new().await;
-    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
+    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS);
     let function = fixture.function("health").await;
     answers(&fixture, &function).await;
     assert_eq!(sessions(fixture.database.role(), &ANY).await, 1);
@@ -136,7 +136,7 @@ async fn function_that_is_frozen_for_long_between_its_login_and_its_first_event_
 #[tokio::test]
 async fn frozen_instance_without_a_request_frees_its_connection_slot() {
     let mut fixture = HerokuFixture::new().await;
-    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", "500");
+    fixture.set("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS);
     let role = fixture.database.role().to_owned();
     let function = fixture.function("health").await;
     function.warm_up().await.expect("the function starts");
@@ -152,7 +152,10 @@ async fn frozen_instance_without_a_request_frees_its_connection_slot() {
 #[tokio::test]
 async fn connection_that_was_lent_and_not_used_frees_its_slot() {
     let mut fixture = HerokuFixture::new().await;
-    let link = link(&mut fixture, &[("STAGELINK_IDLE_TIMEOUT_MS", "500")]);
+    let link = link(
+        &mut fixture,
+        &[("STAGELINK_IDLE_TIMEOUT_MS", IDLE_TIMEOUT_MS)],
+    );
     drop(link.client().await.expect("a connection"));
     assert_eq!(sessions(fixture.database.role(), &ANY).await, 1);
     until_sessions(fixture.database.role(), &ANY, 0).await;
@@ -191,7 +194,8 @@ async fn connection_past_the_servers_idle_timeout_is_replaced_without_a_check() 
     );
 }
 
-/// With this idle timeout a connection counts as fresh for a tenth of it, instead of 5 s.
+/// Long enough to count the sessions before it is over. With this idle timeout a connection counts
+/// as fresh for a tenth of it, instead of 5 s.
 const IDLE_TIMEOUT_MS: &str = "5000";
 /// Longer than that, and shorter than the server waits.
 const NOT_FRESH: Duration = Duration::from_millis(600);
