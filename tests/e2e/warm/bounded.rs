@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use stagelink::{Database, Error, ErrorKind, Phase};
 use stagelink_tests::{HerokuFixture, as_superuser, migrate, server};
 
 use super::{AT_WORK, Pooled, limit, link, sessions, until_sessions, within};
+use crate::deadline::{ask, function_of_two_seconds, unless_killed};
 
 /// Returns the value of a setting in a session of this link.
 async fn setting(link: &Database, name: &str) -> String {
@@ -96,49 +98,41 @@ async fn wait_for_a_connection_slot_is_bounded_too() {
 
 #[tokio::test]
 async fn locked_table_is_reported_before_the_platform_ends_the_function() {
-    let fixture = HerokuFixture::new().await;
-    migrate(&fixture.variables).await;
-    let function = fixture
-        .function_within(Duration::from_secs(2), "guestbook")
-        .await;
-    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(answer.status, 200, "{}", fixture.log());
-    let admin = server()
-        .await
-        .connect_as_superuser_to(&fixture.database)
-        .await
-        .expect("a superuser");
-    let lock = "BEGIN; LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE";
-    admin.batch_execute(lock).await.expect("a lock");
-    for (method, body) in [
-        ("GET", None),
-        (
-            "POST",
-            Some(serde_json::json!({ "name": "Ada", "message": "Hello" })),
-        ),
-    ] {
-        let answer = fixture
-            .ask(&function, method, "/api/guestbook", body.as_ref())
-            .await;
-        assert_eq!(answer.status, 504, "{}", fixture.log());
-        assert!(answer.text().contains("took too long"), "{answer:?}");
-        // The statement does not stay queued on the server, where it would delay the next request.
-        until_sessions(fixture.database.role(), &AT_WORK, 0).await;
-    }
-    admin.batch_execute("ROLLBACK").await.expect("no lock");
-    let answer = fixture.ask(&function, "GET", "/api/guestbook", None).await;
-    assert_eq!(answer.status, 200, "{}", fixture.log());
-    assert_eq!(
-        function.started_count(),
-        1,
-        "it was never killed: {}",
-        fixture.log()
-    );
-    assert!(
-        !answer.text().contains("Ada"),
-        "the cancelled write took no effect"
-    );
-    function.shutdown().await;
+    unless_killed(async || {
+        let fixture = HerokuFixture::new().await;
+        migrate(&fixture.variables).await;
+        let function = function_of_two_seconds(&fixture, "guestbook").await;
+        let ask = async |method, body: Option<&Value>| {
+            ask(&fixture, &function, (method, "/api/guestbook"), body).await
+        };
+        assert_eq!(ask("GET", None).await?.status, 200, "{}", fixture.log());
+        let admin = server()
+            .await
+            .connect_as_superuser_to(&fixture.database)
+            .await
+            .expect("a superuser");
+        let lock = "BEGIN; LOCK TABLE guestbook IN ACCESS EXCLUSIVE MODE";
+        admin.batch_execute(lock).await.expect("a lock");
+        let entry = json!({ "name": "Ada", "message": "Hello" });
+        for (method, body) in [("GET", None), ("POST", Some(&entry))] {
+            let answer = ask(method, body).await?;
+            assert_eq!(answer.status, 504, "{}", fixture.log());
+            assert!(answer.text().contains("took too long"), "{answer:?}");
+            // The statement does not stay queued on the server, where it would delay the next
+            // request.
+            until_sessions(fixture.database.role(), &AT_WORK, 0).await;
+        }
+        admin.batch_execute("ROLLBACK").await.expect("no lock");
+        let answer = ask("GET", None).await?;
+        assert_eq!(answer.status, 200, "{}", fixture.log());
+        assert!(
+            !answer.text().contains("Ada"),
+            "the cancelled write took no effect"
+        );
+        function.shutdown().await;
+        Ok(())
+    })
+    .await;
 }
 
 #[tokio::test]
