@@ -3,7 +3,7 @@
 //! The Runtime API is a script: the stand-in reads all that a function sends.
 
 use std::process::Stdio;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::warm::late_reset::{expect_reset, unless_late};
 use crate::warm::{ANY, AT_WORK, sessions, until_sessions};
 
 /// A function that streams a large result, with the Runtime API that it speaks to.
@@ -56,8 +57,8 @@ impl StreamingFunction {
     }
 
     /// Delivers an event whose invocation lasts this long, and returns the connection on which the
-    /// response is, of which the first bytes are read.
-    async fn deliver(&self, length: Duration) -> TcpStream {
+    /// response is, of which the first bytes are read, and the end of the invocation.
+    async fn deliver(&self, length: Duration) -> (TcpStream, Instant) {
         let (mut stream, request) = self.accept().await;
         assert!(request.contains("/invocation/next"), "{request}");
         let event = json!({
@@ -66,6 +67,7 @@ impl StreamingFunction {
             "requestContext": {"http": {"method": "GET", "path": "/"}, "stage": "$default"},
         });
         let event = event.to_string();
+        let end = Instant::now() + length;
         let ends = SystemTime::now() + length;
         let ends = ends.duration_since(UNIX_EPOCH).expect("a time").as_millis();
         let response = format!(
@@ -82,7 +84,7 @@ impl StreamingFunction {
         let request = head(&mut stream).await;
         assert!(request.contains("/invocation/1/response"), "{request}");
         stream.read_exact(&mut [0; 4096]).await.expect("a body");
-        stream
+        (stream, end)
     }
 
     fn pid(&self) -> Pid {
@@ -90,6 +92,9 @@ impl StreamingFunction {
         Pid::from_raw(id.try_into().expect("an id"))
     }
 }
+
+/// Time before the end of an invocation at which its database work is given up.
+const MARGIN: Duration = Duration::from_millis(300);
 
 async fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
@@ -101,18 +106,24 @@ async fn head(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn rows_that_are_not_read_are_given_up_at_the_deadline() {
-    let fixture = HerokuFixture::new().await;
-    let role = fixture.database.role();
-    let function = StreamingFunction::start(&fixture).await;
-    let stream = function.deliver(Duration::from_secs(4)).await;
-    until_sessions(role, &AT_WORK, 1).await;
-    // Nothing reads them, and no platform ends the process.
-    until_sessions(role, &AT_WORK, 0).await;
-    // The function asks for the next event, on another connection.
-    let (_next, request) = function.accept().await;
-    assert!(request.contains("/invocation/next"), "{request}");
-    assert_eq!(sessions(role, &ANY).await, 1, "the session is kept");
-    drop(stream);
+    unless_late(async || {
+        let fixture = HerokuFixture::new().await;
+        let role = fixture.database.role();
+        let function = StreamingFunction::start(&fixture).await;
+        let length = Duration::from_secs(15);
+        let (stream, end) = function.deliver(length).await;
+        until_sessions(role, &AT_WORK, 1).await;
+        // Nothing reads them, and no platform ends the process.
+        until_sessions(role, &AT_WORK, 0).await;
+        let took = (end - MARGIN).elapsed();
+        // The function asks for the next event, on another connection.
+        let (_next, request) = function.accept().await;
+        assert!(request.contains("/invocation/next"), "{request}");
+        let kept = sessions(role, &ANY).await;
+        drop(stream);
+        expect_reset(kept == 1, "the session is not kept", took)
+    })
+    .await;
 }
 
 /// Lambda may freeze the process as soon as it asks for the next event.
@@ -121,24 +132,29 @@ async fn rows_of_a_response_that_breaks_are_given_up_before_the_next_event() {
     let fixture = HerokuFixture::new().await;
     let role = fixture.database.role();
     for _ in 0..3 {
-        let function = StreamingFunction::start(&fixture).await;
-        let stream = function.deliver(Duration::from_secs(60)).await;
-        until_sessions(role, &AT_WORK, 1).await;
-        drop(stream);
-        loop {
-            let (mut stream, request) = function.accept().await;
-            if request.contains("/invocation/next") {
-                kill(function.pid(), Signal::SIGSTOP).expect("it runs");
-                break;
+        unless_late(async || {
+            let function = StreamingFunction::start(&fixture).await;
+            let (stream, _) = function.deliver(Duration::from_secs(60)).await;
+            until_sessions(role, &AT_WORK, 1).await;
+            drop(stream);
+            let broken = Instant::now();
+            loop {
+                let (mut stream, request) = function.accept().await;
+                if request.contains("/invocation/next") {
+                    kill(function.pid(), Signal::SIGSTOP).expect("it runs");
+                    break;
+                }
+                let accepted = b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\
+                    connection: close\r\n\r\n";
+                stream.write_all(accepted).await.expect("a reader");
             }
-            let accepted =
-                b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-            stream.write_all(accepted).await.expect("a reader");
-        }
-        let at_work = sessions(role, &AT_WORK).await;
-        kill(function.pid(), Signal::SIGCONT).expect("it runs");
-        assert_eq!(at_work, 0, "a statement outlasts its invocation");
-        drop(function);
-        until_sessions(role, &ANY, 0).await;
+            let took = broken.elapsed();
+            let at_work = sessions(role, &AT_WORK).await;
+            kill(function.pid(), Signal::SIGCONT).expect("it runs");
+            drop(function);
+            until_sessions(role, &ANY, 0).await;
+            expect_reset(at_work == 0, "a statement outlasts its invocation", took)
+        })
+        .await;
     }
 }

@@ -1,6 +1,6 @@
 //! Streamed responses, and the row streams that they are made of.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -11,7 +11,8 @@ use stagelink_tests::{CANARY, HerokuFixture, as_superuser, end_sessions, sdk_exa
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::warm::{ANY, AT_WORK, until_sessions, within};
+use crate::warm::late_reset::{LateReset, expect_reset, unless_late};
+use crate::warm::{ANY, AT_WORK, reaches_sessions, until_sessions, within};
 
 /// Number of lines of 1,000 bytes: more than the buffers between server and client hold.
 const MANY: usize = 16_000;
@@ -129,30 +130,47 @@ async fn slow_rows(link: &Database) -> Rows {
     link.rows(sql, &[]).await.expect("rows")
 }
 
+/// Checks that rows which were given up at this time are stopped, and their connection is kept.
+async fn expect_kept(
+    fixture: &HerokuFixture,
+    link: &Database,
+    given_up: Instant,
+) -> Result<(), LateReset> {
+    link.finish_invocation().await;
+    let took = given_up.elapsed();
+    let role = fixture.database.role();
+    expect_reset(reaches_sessions(role, &AT_WORK, 0).await, "at work", took)?;
+    assert!(link.client().await.is_ok());
+    expect_reset(reaches_sessions(role, &ANY, 1).await, "not kept", took)
+}
+
 #[tokio::test]
 async fn late_rows_time_out_and_are_cancelled_on_the_server() {
-    let fixture = HerokuFixture::new().await;
-    let link = link(&fixture);
-    let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
-    assert!(rows.next().await.expect("a row").is_ok());
-    let error = rows.next().await.expect("an error").expect_err("no row");
-    assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query), "{error}");
-    assert!(!format!("{error:?}").contains(CANARY));
-    assert!(rows.next().await.is_none());
-    until_sessions(fixture.database.role(), &AT_WORK, 0).await;
-    assert!(link.client().await.is_ok());
-    until_sessions(fixture.database.role(), &ANY, 1).await;
+    unless_late(async || {
+        let fixture = HerokuFixture::new().await;
+        let link = link(&fixture);
+        link.warm_up().await.expect("a connection");
+        let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
+        assert!(rows.next().await.expect("a row").is_ok());
+        let error = rows.next().await.expect("an error").expect_err("no row");
+        let given_up = Instant::now();
+        assert_eq!(error.kind(), ErrorKind::Timeout(Phase::Query), "{error}");
+        assert!(!format!("{error:?}").contains(CANARY));
+        assert!(rows.next().await.is_none());
+        expect_kept(&fixture, &link, given_up).await
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn dropped_rows_are_cancelled_and_their_connection_is_reused() {
-    let fixture = HerokuFixture::new().await;
-    let link = link(&fixture);
-    let mut rows = slow_rows(&link).await;
-    assert!(rows.next().await.expect("a row").is_ok());
-    drop(rows);
-    link.finish_invocation().await;
-    until_sessions(fixture.database.role(), &AT_WORK, 0).await;
-    assert!(link.client().await.is_ok());
-    until_sessions(fixture.database.role(), &ANY, 1).await;
+    unless_late(async || {
+        let fixture = HerokuFixture::new().await;
+        let link = link(&fixture);
+        let mut rows = slow_rows(&link).await;
+        assert!(rows.next().await.expect("a row").is_ok());
+        drop(rows);
+        expect_kept(&fixture, &link, Instant::now()).await
+    })
+    .await;
 }

@@ -4,6 +4,7 @@ mod abandoned;
 mod bounded;
 mod full;
 pub(crate) mod idle;
+pub(crate) mod late_reset;
 mod local_settings;
 mod own_cancel_keys;
 mod pooled;
@@ -86,13 +87,19 @@ pub(crate) const AT_WORK: [&str; 2] = ["active", "idle in transaction"];
 
 /// Waits until this many of the role's sessions are in one of these states.
 pub(crate) async fn until_sessions(role: &str, states: &[&str], wanted: i64) {
+    let reached = reaches_sessions(role, states, wanted).await;
+    assert!(reached, "{role} has other sessions than {wanted}");
+}
+
+/// Returns whether this many of the role's sessions come to be in one of these states.
+pub(crate) async fn reaches_sessions(role: &str, states: &[&str], wanted: i64) -> bool {
     let until = async {
         while sessions(role, states).await != wanted {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
     let reached = tokio::time::timeout(Duration::from_secs(20), until).await;
-    assert!(reached.is_ok(), "{role} has other sessions than {wanted}");
+    reached.is_ok()
 }
 
 /// Takes connection slots of the role until only this many are left.

@@ -3,7 +3,7 @@
 
 mod failed_resets;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use stagelink::{Client, Error, params};
@@ -11,6 +11,7 @@ use stagelink_tests::{HerokuFixture, as_superuser, proxy, server, through};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
+use super::late_reset::{expect_reset, unless_late};
 use super::{link, pid, within};
 
 /// Objects of the handlers in the tables below.
@@ -133,20 +134,28 @@ async fn fixture_with_objects() -> HerokuFixture {
 async fn next_request_finds_the_session_as_it_was_opened() {
     let mut fixture = fixture_with_objects().await;
     let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
-    let first = pid(&link.client().await.expect("a connection")).await;
     for (change, shown) in CHANGES {
-        let before = value(&link.client().await.expect("a connection"), shown).await;
-        let db = link.client().await.expect("a connection");
-        let done = tokio::time::timeout(Duration::from_millis(100), db.batch_execute(change)).await;
-        let changed = match done {
-            Ok(Ok(())) => value(&db, shown).await,
-            _ => Ok(None),
-        };
-        assert_ne!(changed, before, "{change} changes nothing");
-        drop(db);
-        let db = link.client().await.expect("a connection");
-        assert_eq!(value(&db, shown).await, before, "{change}");
-        assert_eq!(pid(&db).await, first, "{change}: on the same connection");
+        unless_late(async || {
+            let first = pid(&link.client().await.expect("a connection")).await;
+            let before = value(&link.client().await.expect("a connection"), shown).await;
+            let db = link.client().await.expect("a connection");
+            let is_given_up = change.contains("pg_sleep");
+            let limit = Duration::from_millis(if is_given_up { 100 } else { 20_000 });
+            let done = tokio::time::timeout(limit, db.batch_execute(change)).await;
+            assert_eq!(done.is_err(), is_given_up, "{change}");
+            let changed = match done {
+                Ok(Ok(())) => value(&db, shown).await,
+                _ => Ok(None),
+            };
+            assert_ne!(changed, before, "{change} changes nothing");
+            drop(db);
+            let began = Instant::now();
+            let db = link.client().await.expect("a connection");
+            let took = began.elapsed();
+            assert_eq!(value(&db, shown).await, before, "{change}");
+            expect_reset(pid(&db).await == first, change, took)
+        })
+        .await;
     }
 }
 
@@ -359,7 +368,7 @@ async fn statement_that_was_given_up_before_it_was_sent_changes_no_later_request
             let given_up = db.batch_execute(change).now_or_never();
             assert!(given_up.is_none(), "it has run");
             drop(db);
-            let began = std::time::Instant::now();
+            let began = Instant::now();
             let db = link.client().await.expect("a connection");
             assert_eq!(
                 value(&db, TENANT).await,

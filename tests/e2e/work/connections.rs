@@ -1,7 +1,7 @@
 //! State of a connection before it is lent again.
 
 use std::pin::pin;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::SinkExt as _;
@@ -9,27 +9,31 @@ use futures_util::SinkExt as _;
 use stagelink::params;
 
 use super::{WorkFixture, pid};
+use crate::warm::late_reset::{expect_reset, unless_late};
 
 #[tokio::test]
 async fn connection_with_session_state_is_reset_before_it_is_lent_again() {
     let fixture = WorkFixture::new().await;
-    let first = {
+    unless_late(async || {
         let db = fixture.link.client().await.expect("a connection");
         db.batch_execute("BEGIN").await.expect("a transaction");
-        pid(&db).await
-    };
-    let second = {
+        let first = pid(&db).await;
+        drop(db);
+        let began = Instant::now();
         let db = fixture.link.client().await.expect("a connection");
-        let second = pid(&db).await;
-        let slow = db.batch_execute("SELECT pg_sleep(5)");
+        let took = began.elapsed();
+        expect_reset(pid(&db).await == first, "after a transaction", took)?;
+        let slow = db.batch_execute("SELECT pg_sleep(30)");
         tokio::time::timeout(Duration::from_millis(100), slow)
             .await
             .expect_err("it is left running");
-        second
-    };
-    let db = fixture.link.client().await.expect("a connection");
-    let third = pid(&db).await;
-    assert!(first == second && second == third);
+        drop(db);
+        let began = Instant::now();
+        let db = fixture.link.client().await.expect("a connection");
+        let took = began.elapsed();
+        expect_reset(pid(&db).await == first, "after a statement", took)
+    })
+    .await;
 }
 
 #[tokio::test]
