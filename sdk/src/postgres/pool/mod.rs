@@ -188,6 +188,7 @@ impl Pool {
         let taken = match connections.timeout_get(&AT_ONCE).await {
             Err(PoolError::Timeout(TimeoutType::Wait)) => {
                 let left = deadline.map(|ends| ends.saturating_duration_since(Instant::now()));
+                let left = left.map(|left| left.saturating_sub(BEFORE_DEADLINE));
                 let wait = left.map_or(self.limits.wait, |left| left.min(self.limits.wait));
                 let timeouts = Timeouts {
                     wait: Some(wait),
@@ -211,7 +212,7 @@ impl Pool {
     }
 
     fn all_in_use(&self, connections: &Connections, deadline: Option<Instant>) -> Error {
-        let is_over = deadline.is_some_and(|deadline| deadline <= Instant::now());
+        let is_over = deadline.is_some_and(|ends| ends <= Instant::now() + BEFORE_DEADLINE);
         let limit = if is_over {
             "as long as this invocation may last".to_owned()
         } else {
@@ -346,6 +347,11 @@ pub(crate) fn read_only(stage: Stage) -> Error {
         ),
     )
 }
+
+/// Time before an invocation's deadline at which the wait for a connection ends. At the deadline
+/// itself the whole attempt ends as one that could not connect, and it would be by chance which of the
+/// two is told.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(1);
 
 const AT_ONCE: Timeouts = Timeouts {
     wait: Some(Duration::ZERO),
