@@ -20,6 +20,19 @@ async fn refusing(address: Ipv4Addr) -> SocketAddr {
     listener(address).await.1
 }
 
+/// Connects until it takes less than this limit, three times at most: the machine may stand still.
+async fn connected_within(limit: Duration, addresses: &[SocketAddr]) -> (SocketAddr, Duration) {
+    let mut last = connected_to(addresses).await;
+    for _ in 0..2 {
+        if last.1 < limit {
+            break;
+        }
+        last = connected_to(addresses).await;
+    }
+    assert!(last.1 < limit, "{addresses:?}: {:?}", last.1);
+    last
+}
+
 async fn connected_to(addresses: &[SocketAddr]) -> (SocketAddr, Duration) {
     let began = Instant::now();
     let connected = connect(addresses.iter().copied(), Some(LONG))
@@ -43,11 +56,11 @@ async fn silent_addresses_do_not_use_up_the_time_of_the_others() {
         (vec![silent_v6.address, silent_v6.address, right], right, 1),
         (vec![silent.address, right, right_v6], right_v6, 1),
     ] {
-        let (peer, elapsed) = connected_to(&addresses).await;
-        assert_eq!(peer, expected, "{addresses:?}");
         let least = ATTEMPT_DELAY * delays;
+        let limit = least + Duration::from_secs(2);
+        let (peer, elapsed) = connected_within(limit, &addresses).await;
+        assert_eq!(peer, expected, "{addresses:?}");
         assert!(elapsed >= least, "{addresses:?}: {elapsed:?}");
-        assert!(elapsed < least + Duration::from_secs(2), "{elapsed:?}");
     }
 }
 
@@ -55,9 +68,8 @@ async fn silent_addresses_do_not_use_up_the_time_of_the_others() {
 async fn next_address_is_tried_at_once_where_one_fails() {
     let refusing = refusing(Ipv4Addr::LOCALHOST).await;
     let (_listener, right) = listener(Ipv4Addr::LOCALHOST).await;
-    let (peer, elapsed) = connected_to(&[refusing, right]).await;
+    let (peer, _) = connected_within(ATTEMPT_DELAY, &[refusing, right]).await;
     assert_eq!(peer, right);
-    assert!(elapsed < ATTEMPT_DELAY, "{elapsed:?}");
 }
 
 #[tokio::test]
@@ -71,8 +83,13 @@ async fn slow_first_address_wins_where_it_answers_first() {
 async fn connection_time_is_that_of_the_winning_attempt() {
     let silent = SilentAddress::v4();
     let (_listener, right) = listener(Ipv4Addr::LOCALHOST).await;
-    let connected = connect([silent.address, right], Some(LONG)).await.unwrap();
-    assert!(connected.round_trip < ATTEMPT_DELAY);
+    let mut round_trips = Vec::new();
+    // A machine that stands still is as slow once, but not each time.
+    while round_trips.len() < 3 && round_trips.last().is_none_or(|last| *last >= ATTEMPT_DELAY) {
+        let connected = connect([silent.address, right], Some(LONG)).await.unwrap();
+        round_trips.push(connected.round_trip);
+    }
+    assert!(round_trips.last() < Some(&ATTEMPT_DELAY), "{round_trips:?}");
 }
 
 #[tokio::test]

@@ -167,7 +167,7 @@ async fn provider_that_asks_for_a_day_is_left_alone_for_a_minute() {
     assert_eq!(fake.asked(), 2);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn failure_says_how_long_the_provider_is_left_alone() {
     let fake = Fake::new(Behaviour::Fails);
     let pool = fake.pool();
