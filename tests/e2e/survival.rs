@@ -72,6 +72,8 @@ impl GuestbookLoads {
 async fn with_credentials(url: &str) -> HerokuFixture {
     let mut fixture = HerokuFixture::with_url(url).await;
     fixture.set("STAGELINK_CREDENTIALS", &format!("staging={url}"));
+    // Longer than a loaded machine takes to bring a database back; an invocation has a minute.
+    fixture.set("STAGELINK_RETRY_TIMEOUT_MS", "40000");
     migrate(&fixture.variables).await;
     fixture
 }
