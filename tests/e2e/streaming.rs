@@ -150,7 +150,7 @@ async fn late_rows_time_out_and_are_cancelled_on_the_server() {
         let fixture = HerokuFixture::new().await;
         let link = link(&fixture);
         link.warm_up().await.expect("a connection");
-        let mut rows = slow_rows(&within(&link, Duration::from_secs(3))).await;
+        let mut rows = slow_rows(&within(&link, Duration::from_secs(10))).await;
         assert!(rows.next().await.expect("a row").is_ok());
         let error = rows.next().await.expect("an error").expect_err("no row");
         let given_up = Instant::now();

@@ -1,13 +1,12 @@
 //! Failing statements behind a transaction pooler: after a migration, at the end of the session, and
 //! where the statement needs a session of its own.
 
-use std::time::Duration;
-
 use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local_postgres::PgBouncerOptions;
 use stagelink_tests::{HerokuFixture, as_superuser, end_sessions};
 
 use super::{SELECT, Sessions, calm, is_calm};
+use crate::warm::until_sessions;
 
 /// A prepared statement and a migration that comes between two uses of it.
 struct Change {
@@ -126,8 +125,9 @@ async fn statement_whose_session_ends_is_told_as_with_a_server() {
     let update = update.expect("a statement");
     sessions.swap().await;
     let end = async {
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        as_superuser(&end_sessions(sessions.pooled.fixture.database.role())).await;
+        let role = sessions.pooled.fixture.database.role();
+        until_sessions(role, &["active"], 1).await;
+        as_superuser(&end_sessions(role)).await;
     };
     let (updated, ()) = tokio::join!(db.query(&update, &[&30_f64]), end);
     let error = Error::from(updated.expect_err("an error"));
