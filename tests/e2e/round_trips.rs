@@ -2,22 +2,23 @@
 
 use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::ServerSource;
-use stagelink_tests::{Auth, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, proxy, through};
+use stagelink_tests::{
+    Auth, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, PATIENT, expect_count, proxy, through,
+};
 
-/// Round trips from a cold start to the first response, including the one that opens the TCP
-/// connection.
-async fn cold(server: &OwnServer, variables: &[(&str, &str)]) -> usize {
+/// Connections and round trips from a cold start to the first response, including the one that opens
+/// the TCP connection.
+async fn cold(server: &OwnServer, variables: &[(&str, &str)]) -> (usize, usize) {
     let proxy = server.proxy().await;
     proxy.delay(NETWORK_DELAY);
     let url = through(&proxy, &server.database(Auth::Scram).await.url());
     let needed = [("STAGELINK_STAGE", "staging"), ("DATABASE_URL", &url)];
-    let variables = needed.iter().chain(variables).copied();
+    let variables = needed.iter().chain(&PATIENT).chain(variables).copied();
     let link = Database::new(Settings::from_vars(variables));
     let db = link.client().await.expect("a connection");
     let answer = db.query_typed_one("SELECT 1", &[]).await;
     assert_eq!(answer.expect("an answer").get::<_, i32>(0), 1);
-    assert_eq!(proxy.connections(), 1);
-    proxy.round_trips() + 1
+    (proxy.connections(), proxy.round_trips() + 1)
 }
 
 /// Counts the round trips that a server's version allows.
@@ -37,12 +38,13 @@ async fn count(server: OwnServer) {
                 ("STAGELINK_DIRECT_TLS", text(is_direct)),
                 ("STAGELINK_EARLY_SCRAM", text(is_early)),
             ];
-            let count = cold(&server, &variables).await;
-            println!("{major}, direct TLS {is_direct}, early SCRAM {is_early}: {count}");
-            assert_eq!(
-                count, expected,
-                "{major}, direct {is_direct}, early {is_early}"
-            );
+            let what = format!("{major}, direct TLS {is_direct}, early SCRAM {is_early}");
+            expect_count(&what, (1, expected), async || {
+                let count = cold(&server, &variables).await;
+                println!("{what}: {count:?}");
+                count
+            })
+            .await;
         }
     }
 }
@@ -77,33 +79,40 @@ async fn offer_of_a_pinned_server_is_waited_for_unless_it_is_known_to_be_no_pool
             ("STAGELINK_POOLER", pooler),
             ("STAGELINK_SERVER_PIN", &pin),
         ];
-        assert_eq!(cold(&server, &variables).await, expected, "{pooler}");
+        let count = async || cold(&server, &variables).await;
+        expect_count(pooler, (1, expected), count).await;
     }
 }
 
 #[tokio::test]
 async fn warm_select_costs_one_round_trip() {
-    let proxy = proxy().await;
-    proxy.delay(NETWORK_DELAY);
-    let fixture = HerokuFixture::new().await;
-    fixture.set_url(&through(&proxy, &fixture.database.url()));
-    let function = fixture.function("health").await;
-    function.warm_up().await.expect("the function starts");
-    let cold = proxy.round_trips() + 1;
-    assert!(cold <= 6, "5 to connect, and the session's settings");
-    let mut before = cold;
-    for request in 0..=3 {
-        let answer = fixture.ask(&function, "GET", "/api/health", None).await;
-        assert_eq!(answer.status, 200, "{}", fixture.log());
-        let cost = proxy.round_trips() + 1 - before;
-        before += cost;
+    // Whether a connection costs 5 and the session's settings at most, the connections, and the
+    // costs of the requests after the first one.
+    let expected = (true, 1, vec![1; 3]);
+    expect_count("a warm SELECT", expected, async || {
+        let proxy = proxy().await;
+        proxy.delay(NETWORK_DELAY);
+        let fixture = HerokuFixture::new().await;
+        fixture.set_url(&through(&proxy, &fixture.database.url()));
+        let function = fixture.function("health").await;
+        function.warm_up().await.expect("the function starts");
+        let cold = proxy.round_trips() + 1;
+        let mut before = cold;
+        let mut costs = Vec::new();
+        for _ in 0..=3 {
+            let answer = fixture.ask(&function, "GET", "/api/health", None).await;
+            assert_eq!(answer.status, 200, "{}", fixture.log());
+            costs.push(proxy.round_trips() + 1 - before);
+            before = proxy.round_trips() + 1;
+        }
+        println!("round trips: {cold} to connect (TCP's own counted), {costs:?} for warm SELECTs");
+        function.shutdown().await;
         // Nothing waits for the response to the settings, so the first request may share their
         // flight.
-        assert!(cost == 1 || request == 0 && cost == 0, "{cost}");
-    }
-    assert_eq!(proxy.connections(), 1);
-    println!("round trips: {cold} to connect (TCP's own counted), 1 for a warm SELECT");
-    function.shutdown().await;
+        let is_cheap = cold <= 6 && costs.remove(0) <= 1;
+        (is_cheap, proxy.connections(), costs)
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -59,6 +59,7 @@ pub use crate::own_server::Auth;
 pub use crate::own_server::OwnServer;
 pub use crate::own_server::pooled;
 pub use crate::patience::PATIENT;
+pub use crate::patience::expect_count;
 pub use crate::patience::patient_limits;
 pub use crate::postgres::NETWORK_DELAY;
 pub use crate::postgres::as_superuser;

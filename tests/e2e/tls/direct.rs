@@ -1,9 +1,9 @@
 //! Direct TLS (TLS without an SSLRequest), which servers accept since version 17.
 
 use stagelink_local_postgres::ServerSource;
-use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, pooled, through};
+use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, pooled};
 
-use super::{accepted, network, refused, with};
+use super::{expect_connections, refused, with};
 
 const DIRECT: &str = "STAGELINK_DIRECT_TLS";
 
@@ -15,12 +15,8 @@ async fn count(server: &OwnServer, connections: [usize; 3]) {
         ("sslnegotiation=direct", &[]),
         ("sslnegotiation=direct&sslmode=require", &[]),
     ] {
-        let proxy = server.proxy().await;
-        let url = with(&through(&proxy, &url), parameters);
-        for expected in connections {
-            accepted(parameters, &url, variables).await;
-            assert_eq!(proxy.connections(), expected, "{parameters}");
-        }
+        let url = with(&url, parameters);
+        expect_connections(parameters, &url, variables, &connections).await;
     }
 }
 
@@ -60,11 +56,7 @@ async fn pooler_without_direct_tls_is_sent_an_ssl_request() {
         ("PgBouncer", pooled(&bouncer, &database)),
         ("a pooler that never answers", silent.url(&database.url())),
     ] {
-        let (proxy, url) = network(&url).await;
-        for connections in [2, 3, 4] {
-            accepted(what, &url, &variables).await;
-            assert_eq!(proxy.connections(), connections, "{what}");
-        }
+        expect_connections(what, &url, &variables, &[2, 3, 4]).await;
     }
 }
 

@@ -1,9 +1,11 @@
 //! Early SCRAM, which does not wait for the server's offer, and servers that do not support it.
 
 use stagelink::{Error, ErrorKind};
-use stagelink_tests::{Auth, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer};
+use stagelink_tests::{
+    Auth, Identity, Mitm, MitmBehavior, OwnServer, StubBehavior, StubServer, expect_count,
+};
 
-use super::{UnauthenticatedServer, accepted, network, open};
+use super::{UnauthenticatedServer, expect_connections, network, open};
 
 const PIN: &str = "STAGELINK_SERVER_PIN";
 const EARLY: &str = "STAGELINK_EARLY_SCRAM";
@@ -13,13 +15,9 @@ const DANGER: (&str, &str) = ("STAGELINK_DANGER_UNAUTHENTICATED", "true");
 async fn server_without_scram_is_retried_once_per_process() {
     let unauthenticated = UnauthenticatedServer::start(&Identity::self_signed()).await;
     for (login, url) in &unauthenticated.logins {
-        let (proxy, url) = network(url).await;
         // The first attempt reveals that this server does not support it, the second succeeds.
         // Later connections know.
-        for connections in [2, 3, 4] {
-            accepted(login, &url, &[DANGER]).await;
-            assert_eq!(proxy.connections(), connections, "{login}");
-        }
+        expect_connections(login, url, &[DANGER], &[2, 3, 4]).await;
     }
 }
 
@@ -29,16 +27,7 @@ async fn offer_of_a_pinned_server_is_waited_for() {
     let pin = shown.pin();
     let unauthenticated = UnauthenticatedServer::start(&shown).await;
     for (login, url) in &unauthenticated.logins {
-        let mut counts = Vec::new();
-        // A machine that stands still for a second looks like a server that ignores a message.
-        while counts.last() != Some(&3) && counts.len() < 3 {
-            let (proxy, url) = network(url).await;
-            for _ in 0..3 {
-                accepted(login, &url, &[(PIN, &pin)]).await;
-            }
-            counts.push(proxy.connections());
-        }
-        assert_eq!(counts.last(), Some(&3), "{login}: {counts:?}");
+        expect_connections(login, url, &[(PIN, &pin)], &[1, 2, 3]).await;
     }
 }
 
@@ -47,11 +36,8 @@ async fn server_with_scram_needs_one_connection() {
     let server = OwnServer::start(&Identity::self_signed()).await;
     let url = server.database(Auth::Scram).await.url();
     for variables in [&[][..], &[(EARLY, "true")], &[(EARLY, "false")]] {
-        let (proxy, url) = network(&url).await;
-        for connections in 1..=2 {
-            accepted("SCRAM", &url, variables).await;
-            assert_eq!(proxy.connections(), connections, "{variables:?}");
-        }
+        let what = format!("{variables:?}");
+        expect_connections(&what, &url, variables, &[1, 2]).await;
     }
 }
 
@@ -65,14 +51,9 @@ async fn server_that_drops_or_rejects_early_bytes_is_retried_once_per_process() 
     ] {
         // With the server's own certificate, which is valid otherwise.
         let between = Mitm::start(server.address(), server.identity(), behavior).await;
-        let (proxy, url) = network(&between.url(&url)).await;
-        for connections in [2, 3, 4] {
-            accepted(&format!("{behavior:?}"), &url, &[]).await;
-            assert_eq!(proxy.connections(), connections, "{behavior:?}");
-        }
-        let (proxy, url) = network(&between.url(&url)).await;
-        accepted(&format!("{behavior:?}"), &url, &[(EARLY, "false")]).await;
-        assert_eq!(proxy.connections(), 1, "{behavior:?}");
+        let (what, url) = (format!("{behavior:?}"), between.url(&url));
+        expect_connections(&what, &url, &[], &[2, 3, 4]).await;
+        expect_connections(&what, &url, &[(EARLY, "false")], &[1]).await;
     }
 }
 
@@ -83,11 +64,8 @@ async fn server_that_closes_on_early_statements_is_retried_once_per_process() {
     let behavior = MitmBehavior::CloseOnEarlyStatements;
     for variables in [&[][..], &[(EARLY, "false")]] {
         let between = Mitm::start(server.address(), server.identity(), behavior).await;
-        let (proxy, url) = network(&between.url(&url)).await;
-        for connections in [2, 3, 4] {
-            accepted(&format!("{behavior:?}"), &url, variables).await;
-            assert_eq!(proxy.connections(), connections, "{variables:?}");
-        }
+        let what = format!("{variables:?}");
+        expect_connections(&what, &between.url(&url), variables, &[2, 3, 4]).await;
     }
 }
 
@@ -99,25 +77,31 @@ async fn dropped_early_statements_are_sent_again_on_the_same_connection() {
     let behavior = MitmBehavior::DropEarlyStatements;
     for variables in [&[][..], &[(EARLY, "false")]] {
         let between = Mitm::start(server.address(), server.identity(), behavior).await;
-        let (proxy, url) = network(&between.url(&database.url())).await;
-        for (mark, expected) in [
-            ("staging", None),
-            ("production", Some(ErrorKind::WrongDatabase)),
-            ("staging", None),
-        ] {
-            let mark = format!("ALTER DATABASE {name} SET application_name = 'stagelink:{mark}'");
-            server.run(&mark).await;
-            let before = proxy.connections();
-            let opened = open(&url, variables).await;
-            assert_eq!(opened.as_ref().err().map(Error::kind), expected);
-            assert_eq!(proxy.connections(), before + 1);
-            if let Ok(client) = opened {
-                let query = "SELECT current_setting('application_name') || ' ' || \
-                    current_setting('idle_session_timeout', true)";
-                let row = client.query_typed_one(query, &[]).await.expect("a row");
-                assert_eq!(row.get::<_, &str>(0), "stagelink 1min", "{variables:?}");
+        let what = format!("{variables:?}");
+        expect_count(&what, vec![1, 2, 3], async || {
+            let (proxy, url) = network(&between.url(&database.url())).await;
+            let mut counts = Vec::new();
+            for (mark, expected) in [
+                ("staging", None),
+                ("production", Some(ErrorKind::WrongDatabase)),
+                ("staging", None),
+            ] {
+                let mark =
+                    format!("ALTER DATABASE {name} SET application_name = 'stagelink:{mark}'");
+                server.run(&mark).await;
+                let opened = open(&url, variables).await;
+                assert_eq!(opened.as_ref().err().map(Error::kind), expected);
+                counts.push(proxy.connections());
+                if let Ok(client) = opened {
+                    let query = "SELECT current_setting('application_name') || ' ' || \
+                        current_setting('idle_session_timeout', true)";
+                    let row = client.query_typed_one(query, &[]).await.expect("a row");
+                    assert_eq!(row.get::<_, &str>(0), "stagelink 1min", "{what}");
+                }
             }
-        }
+            counts
+        })
+        .await;
     }
 }
 
@@ -145,11 +129,7 @@ async fn refusal_of_the_query_that_is_sent_again_is_reported_at_once() {
 async fn one_connection_suffices_without_early_scram() {
     let unauthenticated = UnauthenticatedServer::start(&Identity::self_signed()).await;
     for (login, url) in &unauthenticated.logins {
-        let (proxy, url) = network(url).await;
-        for connections in 1..=2 {
-            accepted(login, &url, &[DANGER, (EARLY, "false")]).await;
-            assert_eq!(proxy.connections(), connections, "{login}");
-        }
+        expect_connections(login, url, &[DANGER, (EARLY, "false")], &[1, 2]).await;
     }
 }
 

@@ -23,7 +23,7 @@ use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{
-    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, PATIENT, pooled, through,
+    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, PATIENT, expect_count, pooled, through,
 };
 use tempfile::NamedTempFile;
 
@@ -122,6 +122,21 @@ async fn network(url: &str) -> (Proxy, String) {
     let proxy = proxy.expect("a proxy");
     let url = through(&proxy, url);
     (proxy, url)
+}
+
+/// Opens a URL's database several times through a new proxy, and checks the number of connections
+/// after each time.
+async fn expect_connections(what: &str, url: &str, variables: &[(&str, &str)], expected: &[usize]) {
+    expect_count(what, expected.to_vec(), async || {
+        let (proxy, url) = network(url).await;
+        let mut counts = Vec::new();
+        for _ in expected {
+            accepted(what, &url, variables).await;
+            counts.push(proxy.connections());
+        }
+        counts
+    })
+    .await;
 }
 
 /// Returns a URL with these parameters.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt as _;
 use stagelink::{Client, Error, params};
-use stagelink_tests::{HerokuFixture, as_superuser, proxy, server, through};
+use stagelink_tests::{HerokuFixture, as_superuser, expect_count, proxy, server, through};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_postgres::error::SqlState;
 
@@ -316,42 +316,50 @@ async fn session_whose_prepared_statements_a_function_has_dropped_is_replaced() 
 
 #[tokio::test]
 async fn reset_costs_no_round_trip() {
-    let proxy = proxy().await;
-    let mut fixture = fixture_with_objects().await;
-    fixture.set_url(&through(&proxy, &fixture.database.url()));
-    let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
-    link.client().await.expect("a connection");
-    for request in 0..4 {
-        let before = proxy.round_trips();
-        let db = link.client().await.expect("a connection");
-        db.query_typed("SELECT set_tenant()", &[])
-            .await
-            .expect("a tenant");
-        drop(db);
-        assert_eq!(proxy.round_trips() - before, 1, "request {request}");
-        let before = proxy.round_trips();
-        let tenant = link.read(|db| async move {
-            let row = db.query_typed_one(TENANT, &[]).await?;
-            Ok::<String, Error>(row.get(0))
-        });
-        assert_eq!(tenant.await.expect("a row"), "");
-        assert_eq!(proxy.round_trips() - before, 1, "request {request}");
-        let before = proxy.round_trips();
-        let done = link.transaction(|db| async move {
-            db.execute_typed("SELECT set_tenant()", &[]).await?;
-            Ok::<_, Error>(())
-        });
-        done.await.expect("a transaction");
-        assert_eq!(proxy.round_trips() - before, 3, "request {request}");
-        // The driver closes its statement behind the request, and the next one does not wait.
-        link.client()
-            .await
-            .expect("a connection")
-            .query("SELECT set_tenant()", &[])
-            .await
-            .expect("a tenant");
-    }
-    assert_eq!(proxy.connections(), 1);
+    expect_count(
+        "round trips and connections",
+        ([1, 1, 3].repeat(4), 1),
+        async || {
+            let proxy = proxy().await;
+            let mut fixture = fixture_with_objects().await;
+            fixture.set_url(&through(&proxy, &fixture.database.url()));
+            let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
+            link.client().await.expect("a connection");
+            let mut costs = Vec::new();
+            for _ in 0..4 {
+                let before = proxy.round_trips();
+                let db = link.client().await.expect("a connection");
+                db.query_typed("SELECT set_tenant()", &[])
+                    .await
+                    .expect("a tenant");
+                drop(db);
+                costs.push(proxy.round_trips() - before);
+                let before = proxy.round_trips();
+                let tenant = link.read(|db| async move {
+                    let row = db.query_typed_one(TENANT, &[]).await?;
+                    Ok::<String, Error>(row.get(0))
+                });
+                assert_eq!(tenant.await.expect("a row"), "");
+                costs.push(proxy.round_trips() - before);
+                let before = proxy.round_trips();
+                let done = link.transaction(|db| async move {
+                    db.execute_typed("SELECT set_tenant()", &[]).await?;
+                    Ok::<_, Error>(())
+                });
+                done.await.expect("a transaction");
+                costs.push(proxy.round_trips() - before);
+                // The driver closes its statement behind the request, and the next one does not wait.
+                link.client()
+                    .await
+                    .expect("a connection")
+                    .query("SELECT set_tenant()", &[])
+                    .await
+                    .expect("a tenant");
+            }
+            (costs, proxy.connections())
+        },
+    )
+    .await;
 }
 
 #[tokio::test]
