@@ -7,7 +7,7 @@ use serde_json::Value;
 #[test]
 fn rotation_demo_counts_failures_of_each_source() {
     let output = Command::new(env!("CARGO_BIN_EXE_demo-rotation"))
-        .args(["--cache-seconds", "6", "--rate", "5", "--instances", "2"])
+        .args(["--cache-seconds", "12", "--rate", "5", "--instances", "2"])
         .arg("--json")
         .output()
         .expect("the demo runs");
@@ -35,7 +35,7 @@ fn rotation_demo_counts_failures_of_each_source() {
         "{report}"
     );
 
-    // The caches are 2 s old then, and have expired 4 s before the end.
+    // The caches are 4 s old then, and have expired 8 s before the end.
     assert!(cached["failed"].as_u64() > Some(0), "{report}");
     assert!(cached["first_good_after_seconds"].is_number(), "{report}");
 

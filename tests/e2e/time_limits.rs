@@ -96,12 +96,12 @@ async fn session_that_idles_within_a_read_is_repeated_once_and_the_setting_named
 
 #[tokio::test]
 async fn statement_that_takes_too_long_is_not_repeated_and_the_setting_named() {
-    let database = limited("statement_timeout", "100ms").await;
+    let database = limited("statement_timeout", "1s").await;
     let link = connect(&database.url());
     let (error, runs) = ended(async |runs| {
         link.read(|db| async move {
             runs.fetch_add(1, Ordering::SeqCst);
-            db.query_typed("SELECT pg_sleep(5)", &[]).await?;
+            db.query_typed("SELECT pg_sleep(30)", &[]).await?;
             Ok::<_, Error>(())
         })
         .await

@@ -66,7 +66,7 @@ async fn busy_instance_writes_again_when_its_database_does() {
     set_read_only(&fixture, false).await;
     // Never idle, so the session would go on for as long as the instance.
     let took = until_ok(|| write(&link)).await;
-    assert!(took < Duration::from_secs(5), "{took:?}");
+    assert!(took < Duration::from_secs(15), "{took:?}");
 }
 
 #[tokio::test]

@@ -366,7 +366,7 @@ async fn reset_costs_no_round_trip() {
 async fn statement_that_was_given_up_before_it_was_sent_changes_no_later_request() {
     let mut fixture = fixture_with_objects().await;
     let link = link(&mut fixture, &[]);
-    for change in ["SELECT set_tenant()", "SELECT set_tenant(), pg_sleep(5)"] {
+    for change in ["SELECT set_tenant()", "SELECT set_tenant(), pg_sleep(60)"] {
         for had_worked in [false, true] {
             let db = link.client().await.expect("a connection");
             if had_worked {
@@ -384,7 +384,7 @@ async fn statement_that_was_given_up_before_it_was_sent_changes_no_later_request
                 "{change}"
             );
             assert!(
-                began.elapsed() < Duration::from_secs(3),
+                began.elapsed() < Duration::from_secs(30),
                 "it was waited for"
             );
         }

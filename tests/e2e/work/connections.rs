@@ -72,7 +72,7 @@ async fn detached_connection_frees_its_pool_slot_and_closes_on_drop() {
     drop(detached);
     let db = fixture.link.client().await.expect("the second connection");
     assert_eq!(pid(&db).await, second);
-    for _ in 0..100 {
+    for _ in 0..1000 {
         let sql = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1";
         let row = db
             .query_typed_one(sql, &params![first])

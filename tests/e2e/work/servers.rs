@@ -1,6 +1,6 @@
 //! Servers that are read-only, stop answering, move, or get another password.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join;
 use stagelink::{Client, Error, ErrorKind, Limits};
@@ -49,6 +49,7 @@ async fn lasting_read_only_database_is_reported_with_few_provider_requests() {
     .await;
     let link = fixture.impatient_link();
     let link = &link;
+    let began = Instant::now();
     for _ in 0..8 {
         let write = link.write(|db| async move { insert(&db, "a", INSERT).await });
         let error = write.await.unwrap_err();
@@ -64,12 +65,11 @@ async fn lasting_read_only_database_is_reported_with_few_provider_requests() {
         });
         read.await.expect("reads still work");
     }
-    // Once at the start; then two at once, then after one second, two and so on.
-    assert!(
-        fixture.provider.request_count() <= 5,
-        "{}",
-        fixture.provider.request_count()
-    );
+    // Once at the start; then two at once, then after one second, two and so on. A machine that
+    // stands still may let a further one become due.
+    let (asked, took) = (fixture.provider.request_count(), began.elapsed());
+    let is_late = took >= Duration::from_millis(5250);
+    assert!(asked <= 5 || is_late, "{asked} in {took:?}");
 }
 
 #[tokio::test]
