@@ -106,9 +106,9 @@ async fn head(stream: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn rows_that_are_not_read_are_given_up_at_the_deadline() {
-    unless_late(async || {
-        let fixture = HerokuFixture::new().await;
-        let role = fixture.database.role();
+    let fixture = HerokuFixture::new().await;
+    let role = fixture.database.role();
+    unless_late(role, async || {
         let function = StreamingFunction::start(&fixture).await;
         let length = Duration::from_secs(15);
         let (stream, end) = function.deliver(length).await;
@@ -132,7 +132,7 @@ async fn rows_of_a_response_that_breaks_are_given_up_before_the_next_event() {
     let fixture = HerokuFixture::new().await;
     let role = fixture.database.role();
     for _ in 0..3 {
-        unless_late(async || {
+        unless_late(role, async || {
             let function = StreamingFunction::start(&fixture).await;
             let (stream, _) = function.deliver(Duration::from_secs(60)).await;
             until_sessions(role, &AT_WORK, 1).await;

@@ -146,9 +146,9 @@ async fn expect_kept(
 
 #[tokio::test]
 async fn late_rows_time_out_and_are_cancelled_on_the_server() {
-    unless_late(async || {
-        let fixture = HerokuFixture::new().await;
-        let link = link(&fixture);
+    let fixture = HerokuFixture::new().await;
+    let link = link(&fixture);
+    unless_late(fixture.database.role(), async || {
         link.warm_up().await.expect("a connection");
         let mut rows = slow_rows(&within(&link, Duration::from_secs(10))).await;
         assert!(rows.next().await.expect("a row").is_ok());
@@ -164,9 +164,9 @@ async fn late_rows_time_out_and_are_cancelled_on_the_server() {
 
 #[tokio::test]
 async fn dropped_rows_are_cancelled_and_their_connection_is_reused() {
-    unless_late(async || {
-        let fixture = HerokuFixture::new().await;
-        let link = link(&fixture);
+    let fixture = HerokuFixture::new().await;
+    let link = link(&fixture);
+    unless_late(fixture.database.role(), async || {
         let mut rows = slow_rows(&link).await;
         assert!(rows.next().await.expect("a row").is_ok());
         drop(rows);

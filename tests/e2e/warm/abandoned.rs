@@ -48,7 +48,7 @@ async fn abandoned_statement_is_cancelled_and_its_connection_is_reused_at_once()
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     for _ in 0..5 {
-        unless_late(async || {
+        unless_late(fixture.database.role(), async || {
             let first = pid(&link.client().await.expect("a connection")).await;
             abandon(&link).await;
             let began = Instant::now();
@@ -76,7 +76,7 @@ async fn transaction_left_open_is_rolled_back() {
         "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT 1 / 0",
         "BEGIN; INSERT INTO entry VALUES ('lost'); SELECT pg_sleep(30)",
     ] {
-        unless_late(async || {
+        unless_late(fixture.database.role(), async || {
             let db = link.client().await.expect("a connection");
             let first = pid(&db).await;
             timeout(GIVEN_UP, db.batch_execute(statement)).await.ok();
@@ -96,7 +96,7 @@ async fn drivers_own_rollback_is_waited_for() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
     for _ in 0..5 {
-        unless_late(async || {
+        unless_late(fixture.database.role(), async || {
             let mut db = link.client().await.expect("a connection");
             let first = pid(&db).await;
             let transaction = db.transaction().await.expect("a transaction");
@@ -113,7 +113,7 @@ async fn drivers_own_rollback_is_waited_for() {
 async fn transaction_with_an_abandoned_statement_does_not_wait_for_it() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
-    unless_late(async || {
+    unless_late(fixture.database.role(), async || {
         let began = Instant::now();
         let given_up = link.transaction(|db| async move {
             let slow = db.batch_execute("SELECT pg_sleep(30)");
@@ -153,7 +153,7 @@ async fn connection_whose_statement_cannot_be_cancelled_is_discarded() {
 async fn end_of_an_invocation_waits_for_abandoned_statements_to_stop() {
     let mut fixture = HerokuFixture::new().await;
     let link = link(&mut fixture, &[]);
-    unless_late(async || {
+    unless_late(fixture.database.role(), async || {
         abandon(&link).await;
         let took = finish(&link).await;
         let at_work = sessions(fixture.database.role(), &AT_WORK).await;
@@ -166,10 +166,11 @@ async fn end_of_an_invocation_waits_for_abandoned_statements_to_stop() {
 async fn statement_is_cancelled_behind_a_pooler_too() {
     let pooled = Pooled::start().await;
     for _ in 0..3 {
-        unless_late(async || {
+        let role = pooled.fixture.database.role();
+        unless_late(role, async || {
             abandon(&pooled.link).await;
             let took = finish(&pooled.link).await;
-            let stops = reaches_sessions(pooled.fixture.database.role(), &AT_WORK, 0).await;
+            let stops = reaches_sessions(role, &AT_WORK, 0).await;
             expect_reset(stops, "it is at work", took)
         })
         .await;

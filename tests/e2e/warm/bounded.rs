@@ -62,7 +62,7 @@ async fn slow_work_times_out_and_is_cancelled_on_the_server() {
     let mut fixture = HerokuFixture::new().await;
     let role = fixture.database.role().to_owned();
     let link = link(&mut fixture, &[]);
-    unless_late(async || {
+    unless_late(&role, async || {
         link.warm_up().await.expect("a connection");
         let link = within(&link, Duration::from_secs(1));
         let began = Instant::now();

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+use stagelink_tests::{as_superuser, end_sessions};
+
 /// A round that did not go as expected.
 pub(crate) struct LateReset {
     what: String,
@@ -19,8 +21,9 @@ pub(crate) fn expect_reset(is_right: bool, what: &str, took: Duration) -> Result
     is_right.then_some(()).ok_or(LateReset { what, took })
 }
 
-/// Runs a round, three times at most. Only one that took as long as the SDK's limits is repeated.
-pub(crate) async fn unless_late(round: impl AsyncFn() -> Result<(), LateReset>) {
+/// Runs a round, three times at most. Only one that took as long as the SDK's limits is repeated, after
+/// what is left of the role's sessions has been ended.
+pub(crate) async fn unless_late(role: &str, round: impl AsyncFn() -> Result<(), LateReset>) {
     let mut failures = Vec::new();
     while failures.len() < 3 {
         let Err(failure) = round().await else {
@@ -29,6 +32,7 @@ pub(crate) async fn unless_late(round: impl AsyncFn() -> Result<(), LateReset>) 
         let LateReset { what, took } = failure;
         assert!(took >= SHORTEST_LIMIT, "{what}, after {took:?} alone");
         failures.push(format!("{what}, after {took:?}"));
+        as_superuser(&end_sessions(role)).await;
     }
     panic!("three times: {}", failures.join("; "));
 }

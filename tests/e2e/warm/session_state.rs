@@ -135,7 +135,7 @@ async fn next_request_finds_the_session_as_it_was_opened() {
     let mut fixture = fixture_with_objects().await;
     let link = within(&link(&mut fixture, &[]), Duration::from_secs(60));
     for (change, shown) in CHANGES {
-        unless_late(async || {
+        unless_late(fixture.database.role(), async || {
             let first = pid(&link.client().await.expect("a connection")).await;
             let before = value(&link.client().await.expect("a connection"), shown).await;
             let db = link.client().await.expect("a connection");

@@ -14,7 +14,7 @@ use crate::warm::late_reset::{expect_reset, unless_late};
 #[tokio::test]
 async fn connection_with_session_state_is_reset_before_it_is_lent_again() {
     let fixture = WorkFixture::new().await;
-    unless_late(async || {
+    unless_late(fixture.database.role(), async || {
         let db = fixture.link.client().await.expect("a connection");
         db.batch_execute("BEGIN").await.expect("a transaction");
         let first = pid(&db).await;
