@@ -7,6 +7,7 @@ use stagelink_tests::{CANARY, as_superuser, database, server};
 use tokio::time::sleep;
 
 use super::{FEW, Patient, bound};
+use crate::warm::{ANY, until_sessions};
 
 #[tokio::test]
 async fn more_instances_than_connections_are_limited_as_advised() {
@@ -29,9 +30,12 @@ async fn connections_in_use_are_counted_against_the_limit_until_they_end() {
     for _ in 0..16 {
         sessions.push(server().await.connect(&staging).await.expect("a session"));
     }
+    // Those of earlier commands end a moment after them, and the doctor would count them.
+    until_sessions(staging.role(), &ANY, 16).await;
     let examined = patient.examine("staging", &FEW).await;
     let advice = examined.finding("connections", "warning", &["17 of the 20 connections"]);
     assert!(advice.contains("pg_terminate_backend"), "{advice}");
+    until_sessions(staging.role(), &ANY, 16).await;
     for _ in 16..20 {
         sessions.push(server().await.connect(&staging).await.expect("a session"));
     }
