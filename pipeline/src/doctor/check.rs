@@ -82,7 +82,7 @@ checks! {
         "the databases of all stages, which have to be different ones",
         "give each stage a database of its own";
     ROUND_TRIPS: "round-trips", "warning",
-        "the time of a round trip from this machine: more than 100 ms",
+        "the time of a round trip from this machine, the shortest of three: more than 100 ms",
         "run functions in the region of their database";
     CONNECTIONS: "connections", "error, warning",
         "the connection limit, its use, and the instances that functions may have",
