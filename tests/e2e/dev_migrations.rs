@@ -176,19 +176,19 @@ async fn wait_for_another_session_is_told() {
     let table = "CREATE TABLE note (id int);\n";
     let project = SmallProject::with(&[("migrations/V1__note.sql", table)]);
     let dev = Dev::start(&["--project", project.path()]).await;
-    let lock = "BEGIN; LOCK TABLE note; SELECT 'it is ' || 'locked', pg_sleep(10)";
+    let lock = "BEGIN; LOCK TABLE note; SELECT 'it is ' || 'locked', pg_sleep(600)";
     let mut holder = psql(&project, lock).await;
     let mut holder = holder.kill_on_drop(true).spawn().expect("it starts");
-    let held = "SELECT 1 / count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted \
-                AND relation = 'note'::regclass";
+    let holds = "FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted \
+                 AND relation = 'note'::regclass";
+    let is_held = format!("SELECT 1 / count(*) {holds}");
+    let end_holder = format!("SELECT pg_terminate_backend(pid, 10000) {holds}");
+    let succeeds = async |sql: &str| {
+        let status = psql(&project, sql).await.status().await;
+        status.expect("it runs").success()
+    };
     let end = Instant::now() + Duration::from_secs(60);
-    while !psql(&project, held)
-        .await
-        .status()
-        .await
-        .expect("it runs")
-        .success()
-    {
+    while !succeeds(&is_held).await {
         assert!(Instant::now() < end, "the table is not locked");
     }
     project.write(
@@ -196,6 +196,7 @@ async fn wait_for_another_session_is_told() {
         "ALTER TABLE note ADD COLUMN more int;\n",
     );
     until_logged(&dev, "migrations: staging: V2__more: ").await;
+    assert!(succeeds(&end_holder).await);
     holder.wait().await.expect("it ends");
     assert_applied(project.root(), "staging", 2).await;
     drop(dev);
