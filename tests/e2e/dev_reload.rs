@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -13,7 +13,7 @@ use stagelink_tests::{
 };
 use tokio::process::Command;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::dev::Dev;
 
@@ -21,30 +21,66 @@ use crate::dev::Dev;
 struct Requests {
     is_over: Arc<AtomicBool>,
     clients: JoinSet<BTreeMap<String, usize>>,
+    /// The number of answers that each client has had.
+    answered: Vec<Arc<AtomicUsize>>,
 }
 
 impl Requests {
-    /// Starts four clients. A request that fails fails the test.
-    fn start(url: &str) -> Self {
+    /// Starts four clients, and waits until each has had an answer. A request that fails fails the test.
+    async fn start(url: &str) -> Self {
         let is_over = Arc::new(AtomicBool::new(false));
+        let answered: Vec<_> = (0..4).map(|_| Arc::new(AtomicUsize::new(0))).collect();
         let mut clients = JoinSet::new();
-        for _ in 0..4 {
+        for answered in &answered {
             let (url, is_over) = (url.to_owned(), Arc::clone(&is_over));
+            let answered = Arc::clone(answered);
             clients.spawn(async move {
                 let mut answers = BTreeMap::new();
                 while !is_over.load(Ordering::Relaxed) {
                     let answer = send("GET", &url, &[], "").await;
                     assert_eq!(answer.status, 200, "{}", answer.text());
                     *answers.entry(answer.text()).or_default() += 1;
+                    answered.fetch_add(1, Ordering::Relaxed);
                 }
                 answers
             });
         }
-        Self { is_over, clients }
+        let mut requests = Self {
+            is_over,
+            clients,
+            answered,
+        };
+        requests.each_answered().await;
+        requests
     }
 
-    /// Ends them, and returns the number of each answer.
+    /// Waits until each client has the answer to a request that it has sent from now on.
+    async fn each_answered(&mut self) {
+        let counts = |of: &Self| -> Vec<_> {
+            let answered = of.answered.iter();
+            answered
+                .map(|count| count.load(Ordering::Relaxed))
+                .collect()
+        };
+        let before = counts(self);
+        let end = Instant::now() + Duration::from_secs(120);
+        // The first answer may be that to a request which was sent earlier.
+        while before
+            .iter()
+            .zip(counts(self))
+            .any(|(before, now)| now < before + 2)
+        {
+            if let Some(ended) = self.clients.try_join_next() {
+                panic!("a client has ended: {ended:?}");
+            }
+            assert!(Instant::now() < end, "the clients get no answers");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Ends them once each has an answer of the present program, and returns the number of each answer.
     async fn stop(mut self) -> BTreeMap<String, usize> {
+        self.each_answered().await;
         self.is_over.store(true, Ordering::Relaxed);
         let mut all = BTreeMap::new();
         while let Some(answers) = self.clients.join_next().await {
@@ -106,14 +142,14 @@ async fn save_under_load_is_served_and_loses_no_request() {
     let dev = Dev::start(&["--project", project.path()]).await;
     let staging = url(&dev, "staging", "hello");
     let production = url(&dev, "production", "hello");
-    let requests = Requests::start(&staging);
+    let mut requests = Requests::start(&staging).await;
     wait_for(&dev, &staging, "hello").await;
 
     save(&project, HELLO, &answering("a new answer"));
     wait_for(&dev, &staging, "a new answer").await;
     wait_for(&dev, &production, "a new answer").await;
-    let log = dev.log();
-    assert!(log.contains("✓ functions: hello served anew"), "{log}");
+    wait_for_log(&dev, "✓ functions: hello served anew", 1).await;
+    requests.each_answered().await;
 
     // A crate that both functions depend on.
     let runtime = project.root().join("crates/runtime/src/lib.rs");
@@ -122,11 +158,7 @@ async fn save_under_load_is_served_and_loses_no_request() {
     save(&project, "crates/runtime/src/lib.rs", &text);
     wait_for(&dev, &staging, "a new answer!").await;
     wait_for(&dev, &url(&dev, "staging", "other"), "other!").await;
-    let log = dev.log();
-    assert!(
-        log.contains("✓ functions: hello, other served anew"),
-        "{log}"
-    );
+    wait_for_log(&dev, "✓ functions: hello, other served anew", 1).await;
 
     let answers = requests.stop().await;
     let kinds: Vec<_> = answers.keys().map(String::as_str).collect();
@@ -287,7 +319,7 @@ async fn configuration_and_variables_are_served_as_they_are_saved() {
     let dev = Dev::start(&["--project", project.path()]).await;
     let hello = url(&dev, "staging", "hello");
     assert_eq!(send("GET", &hello, &[], "").await.text(), "");
-    let requests = Requests::start(&hello);
+    let requests = Requests::start(&hello).await;
     save(&project, ".env.staging", "WORD=new\n");
     wait_for(&dev, &hello, "new").await;
     let of_production = send("GET", &url(&dev, "production", "hello"), &[], "").await;
