@@ -80,15 +80,15 @@ async fn silent_service_costs_the_time_limit_and_its_own_parts_alone() {
     let hang = Fault::new(Failure::Hang).on("GET", "/apps/*/addon-attachments");
     project.heroku.inject(hang);
     let begun = Instant::now();
-    let run = project.run(&["status", "--json", "--timeout", "2"]).await;
-    assert!(begun.elapsed() < Duration::from_secs(15));
+    let run = project.run(&["status", "--json", "--timeout", "15"]).await;
+    assert!(begun.elapsed() < Duration::from_secs(60));
     assert_eq!(run.code, Some(1), "{}", run.errors);
     let board = run.json();
     for name in ["staging", "production"] {
         let found = stage(&board, name);
-        assert_eq!(found["code"]["reason"], "no answer within 2 s");
+        assert_eq!(found["code"]["reason"], "no answer within 15 s");
         assert_eq!(found["function_credentials"]["state"], "not_known");
-        assert_eq!(found["plan"]["reason"], "no answer within 2 s");
+        assert_eq!(found["plan"]["reason"], "no answer within 15 s");
         assert_eq!(found["database"]["state"], "known", "{found}");
         assert_eq!(found["migrations"]["state"], "known", "{found}");
     }
