@@ -72,6 +72,7 @@ pub use crate::postgres::through;
 pub use crate::process_tree::assert_all_end;
 pub use crate::process_tree::command_line;
 pub use crate::process_tree::descendants;
+pub use crate::process_tree::descendants_where;
 pub use crate::process_tree::descendants_with;
 pub use crate::process_tree::is_running;
 pub use crate::programs::artifacts_target;

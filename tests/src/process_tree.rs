@@ -50,17 +50,27 @@ pub fn command_line(pid: i32) -> String {
 ///
 /// When that takes longer than two minutes.
 pub async fn descendants_with(of: i32, part: &str) -> HashSet<i32> {
+    descendants_where(of, part, |line| line.contains(part)).await
+}
+
+/// Waits until a process has started one whose command line is the one that is waited for, and returns all
+/// that it has started. `what` names it.
+///
+/// # Panics
+///
+/// When that takes longer than two minutes.
+pub async fn descendants_where(of: i32, what: &str, is_it: impl Fn(&str) -> bool) -> HashSet<i32> {
     let found = async {
         loop {
             let family = descendants(of);
-            if family.iter().any(|pid| command_line(*pid).contains(part)) {
+            if family.iter().any(|pid| is_it(&command_line(*pid))) {
                 return family;
             }
             sleep(Duration::from_millis(20)).await;
         }
     };
     let found = timeout(Duration::from_secs(120), found).await;
-    found.unwrap_or_else(|_| panic!("{of} has started no {part}"))
+    found.unwrap_or_else(|_| panic!("{of} has started no {what}"))
 }
 
 /// Waits until none of these processes runs.

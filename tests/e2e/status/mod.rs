@@ -156,6 +156,12 @@ impl Project {
     }
 }
 
+/// Returns whether a command line is that of psql itself: Debian's is a wrapper of the one that it starts.
+pub(crate) fn is_psql(line: &str) -> bool {
+    let program = line.split(' ').next().unwrap_or_default();
+    program.ends_with("psql")
+}
+
 /// A finished command. Neither of its outputs has a secret.
 pub(crate) struct Run {
     pub(crate) code: Option<i32>,

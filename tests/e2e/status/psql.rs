@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
 
-use stagelink_tests::{Auth, Authority, CANARY, OwnServer};
-use tokio::time::sleep;
+use stagelink_tests::{
+    Auth, Authority, CANARY, OwnServer, command_line, descendants_where, server,
+};
 
-use super::{Project, mark};
+use super::{Project, is_psql, mark};
 
 impl Project {
     /// Puts a program in the place of psql that prints the variables of libpq but the password.
@@ -246,24 +246,25 @@ async fn environment_of_psql_holds_no_secret_of_other_programs() {
 async fn password_is_on_no_command_line() {
     let project = Project::new().await;
     project.mark().await;
-    let words = ["psql", "staging", "--", "-Xc", "SELECT pg_sleep(2)"];
+    // It waits for the lock until it has been seen.
+    let statement = "SELECT pg_advisory_lock(600)";
+    let holder = server().await.connect(&project.staging).await;
+    let holder = holder.expect("a session");
+    let held = holder.batch_execute(statement).await;
+    held.expect("the lock");
+    let words = ["psql", "staging", "--", "-Xc", statement];
     let child = project.command(&words).await.spawn().expect("it starts");
-    let mut seen = false;
-    for _ in 0..100 {
-        for process in fs::read_dir("/proc").expect("the processes").flatten() {
-            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
-            let line = String::from_utf8_lossy(&line).into_owned();
-            // Debian's psql is a wrapper of the one that it starts.
-            let program = line.split('\0').next().unwrap_or_default();
-            seen |= program.ends_with("psql") && line.contains("pg_sleep(2)");
-            assert!(!line.contains(CANARY), "{line}");
-        }
-        if seen {
-            break;
-        }
-        sleep(Duration::from_millis(50)).await;
+    let id = i32::try_from(child.id().expect("it runs")).expect("a process id");
+    let check = |line: &str| assert!(!line.contains(CANARY), "{line}");
+    let family = descendants_where(id, "psql", |line| {
+        check(line);
+        is_psql(line) && line.contains(statement)
+    });
+    for pid in family.await.into_iter().chain([id]) {
+        check(&command_line(pid));
     }
-    assert!(seen, "psql did not run");
+    let free = holder.batch_execute("SELECT pg_advisory_unlock(600)").await;
+    free.expect("the lock is free");
     let output = child.wait_with_output().await.expect("it ends");
     assert!(output.status.success());
 }
