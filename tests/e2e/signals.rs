@@ -7,13 +7,13 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use stagelink_local_postgres::Database;
 use stagelink_tests::{
-    SmallProject, assert_all_end, command_line, descendants, descendants_with, is_running, server,
-    stagelink_command,
+    SmallProject, assert_all_end, command_line, descendants, descendants_where, descendants_with,
+    is_running, server, stagelink_command,
 };
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::status::Project;
+use crate::status::{Project, is_psql};
 
 /// A session that waits for its standard input, and one with a running statement.
 #[tokio::test]
@@ -29,6 +29,11 @@ async fn psql_ends_with_the_command_and_its_connection_with_it() {
     ] {
         let mut command = project.command(words).await;
         let mut child = start(command.stdin(Stdio::piped()));
+        // Another psql asks beforehand whether a session would be read-only.
+        descendants_where(id(&child), "psql", |line| {
+            is_psql(line) && !line.contains("SHOW")
+        })
+        .await;
         assert_sessions(&project.staging, 1).await;
         let family = descendants(id(&child));
         assert!(!family.is_empty(), "{words:?}");
@@ -205,11 +210,12 @@ async fn code(child: &mut Child) -> i32 {
     status.expect("a status").code().expect("an exit code")
 }
 
-/// Waits until so many sessions of `stagelink psql` are on a database.
+/// Waits until so many sessions of `stagelink psql` are on a database. The one that has asked whether a session
+/// would be read-only does not count: it may last a moment longer than its psql.
 async fn assert_sessions(database: &Database, expected: i64) {
     let session = server().await.connect(database).await.expect("a session");
     let count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'stagelink psql' \
-                 AND datname = current_database()";
+                 AND datname = current_database() AND query NOT LIKE 'SHOW%'";
     let reached = async {
         loop {
             let row = session.query_one(count, &[]).await.expect("a count");
