@@ -136,6 +136,9 @@ fn save(project: &SmallProject, path: &str, text: &str) {
 
 const HELLO: &str = "functions/hello/src/main.rs";
 
+/// The pause between two saves after which `stagelink dev` takes the first for finished.
+const BURST_PAUSE: Duration = Duration::from_millis(60);
+
 #[tokio::test]
 async fn save_under_load_is_served_and_loses_no_request() {
     let project = answer_project(&[]);
@@ -300,13 +303,20 @@ async fn what_is_no_source_starts_no_build_and_a_burst_of_saves_one_or_two() {
     // A build script that writes the same file with each build starts none either.
     sleep(Duration::from_secs(3)).await;
     assert_eq!(builds(&dev), 0, "{}", dev.log());
+    // A machine that holds the test up between two saves makes two bursts of one.
+    let (mut pauses, mut last) = (0, Instant::now());
     for number in 0..50 {
+        let begun = Instant::now();
         save(&project, HELLO, &answering(&format!("answer {number}")));
+        pauses += usize::from(last.elapsed() > BURST_PAUSE);
+        last = begun;
         sleep(Duration::from_millis(5)).await;
     }
     wait_for(&dev, &hello, "answer 49").await;
+    wait_for_log(&dev, "✓ functions: ", 2).await;
     sleep(Duration::from_secs(3)).await;
-    assert!((1..=2).contains(&builds(&dev)), "{}", dev.log());
+    let (builds, most) = (builds(&dev), 2 + pauses);
+    assert!((1..=most).contains(&builds), "{builds}: {}", dev.log());
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 
