@@ -273,11 +273,15 @@ async fn functions_read_the_stages_real_database_and_no_write_gets_through() {
             refused.text()
         );
     }
-    // Nor does a command find it.
+    // Nor does a command find it. Without a port it would find the site of another test.
+    let url = dev.summary()["url"].as_str().expect("a URL");
+    let port = url.rsplit(':').next().expect("a port");
+    let local = format!("--local={port}");
+    let refusal = format!("no `stagelink dev` runs at port {port}");
     for words in [
-        &["fault", "restart"][..],
-        &["invoke", "guestbook"],
-        &["migrate", "staging", "--local"],
+        &["fault", "restart", &local][..],
+        &["invoke", "guestbook", "--port", port],
+        &["migrate", "staging", &local],
     ] {
         let output = Command::new(stagelink_command().await)
             .args(words)
@@ -286,7 +290,9 @@ async fn functions_read_the_stages_real_database_and_no_write_gets_through() {
             .output()
             .await
             .expect("it runs");
-        assert!(!output.status.success(), "{words:?}");
+        let errors = words_of(&String::from_utf8_lossy(&output.stderr));
+        let is_refused = !output.status.success() && errors.contains(&refusal);
+        assert!(is_refused, "{words:?}: {errors}");
     }
     for text in [events, dev.log(), dev.summary().to_string()] {
         remote.record.add(text);
