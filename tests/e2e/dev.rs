@@ -43,6 +43,11 @@ async fn command(temporary: &Path, arguments: &[&str]) -> Command {
 
 impl Dev {
     pub(crate) async fn start(arguments: &[&str]) -> Self {
+        expect_up(Self::try_start(arguments).await)
+    }
+
+    /// Starts it; returns its standard error where it ends instead of coming up.
+    pub(crate) async fn try_start(arguments: &[&str]) -> Result<Self, String> {
         let temporary = temporary();
         let arguments = [&["--port", "0"], arguments].concat();
         let command = command(temporary.path(), &arguments).await;
@@ -58,10 +63,10 @@ impl Dev {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        Self::up(script, temporary).await
+        expect_up(Self::up(script, temporary).await)
     }
 
-    async fn up(mut command: Command, temporary: tempfile::TempDir) -> Self {
+    async fn up(mut command: Command, temporary: tempfile::TempDir) -> Result<Self, String> {
         let log = tempfile::NamedTempFile::new().expect("a file");
         command.stderr(log.reopen().expect("the file"));
         let mut child = command.spawn().expect("the command starts");
@@ -70,14 +75,15 @@ impl Dev {
         let line = timeout(Duration::from_secs(300), lines.next_line())
             .await
             .expect("it is up in time")
-            .expect("its output can be read")
-            .expect("it says that it is up");
-        Self {
+            .expect("its output can be read");
+        let errors = || std::fs::read_to_string(log.path()).expect("the file");
+        let line = line.ok_or_else(errors)?;
+        Ok(Self {
             child,
             up: serde_json::from_str(&line).expect("one line of JSON"),
             temporary,
             log,
-        }
+        })
     }
 
     /// Returns its standard error so far.
@@ -159,6 +165,10 @@ impl Dev {
         }
         status.code()
     }
+}
+
+fn expect_up(started: Result<Dev, String>) -> Dev {
+    started.unwrap_or_else(|errors| panic!("it does not come up: {errors}"))
 }
 
 /// The user that Postgres runs as must be able to enter it.

@@ -70,16 +70,21 @@ async fn board_answers_its_own_page_with_its_key_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn port_of_the_board_is_chosen_and_there_may_be_none() {
     let project = project();
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let port = taken.local_addr().expect("an address").port();
-    drop(taken);
-    let arguments = [
-        "--project",
-        project.path(),
-        "--board-port",
-        &port.to_string(),
-    ];
-    let dev = Dev::start(&arguments).await;
+    // Another program may take the port meanwhile.
+    let mut tries = 0..5;
+    let (dev, port) = loop {
+        let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = taken.local_addr().expect("an address").port().to_string();
+        drop(taken);
+        let arguments = ["--project", project.path(), "--board-port", &port];
+        match Dev::try_start(&arguments).await {
+            Ok(dev) => break (dev, port),
+            Err(errors) => {
+                let is_taken = errors.contains(&format!("another program has port {port}"));
+                assert!(is_taken && tries.next().is_some(), "{errors}");
+            }
+        }
+    };
     let start = format!("http://127.0.0.1:{port}/#");
     assert!(dev.board().starts_with(&start), "{}", dev.board());
     drop(dev);
