@@ -1,8 +1,7 @@
 //! moto: AWS's control plane on this machine, without persistent state.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use serde_json::Value;
@@ -105,6 +104,8 @@ impl Moto {
             .env("HOME", self.path("home"))
             .env("AWS_ENDPOINT_URL", &self.url)
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            // The `aws` of a command that is killed goes on: it must not send its request again a minute later.
+            .env("AWS_MAX_ATTEMPTS", "1")
             .env("AWS_ACCESS_KEY_ID", "made-up")
             .env("AWS_SECRET_ACCESS_KEY", "made-up")
             .env("AWS_REGION", "eu-west-1")
@@ -124,8 +125,12 @@ impl Moto {
             self.path("arguments"),
             tools().await.display()
         );
-        let aws = Path::new(&self.path("bin")).join("aws");
-        fs::write(&aws, script).expect("a file");
-        fs::set_permissions(&aws, fs::Permissions::from_mode(0o755)).expect("its rights");
+        // A program that another test starts meanwhile may hold a file that this process writes, and a file
+        // that is held cannot be run: another process writes it.
+        fs::write(self.path("aws"), script).expect("a file");
+        let copied = Command::new("install")
+            .args(["-m", "755", &self.path("aws"), &self.path("bin")])
+            .status();
+        assert!(copied.await.expect("install runs").success());
     }
 }

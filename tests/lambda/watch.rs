@@ -27,11 +27,23 @@ impl Watch {
         function: &'static str,
         variables: &BTreeMap<String, String>,
     ) -> Self {
+        for _ in 0..4 {
+            if let Ok(watch) = Self::start_at(free_port(), function, variables).await {
+                return watch;
+            }
+        }
+        // Another program may have taken the port each time.
+        let started = Self::start_at(free_port(), function, variables).await;
+        started.unwrap_or_else(|log| panic!("cargo lambda watch ended: {log}"))
+    }
+
+    /// Starts the emulator on a port. The error is its log, if it ends before it listens.
+    async fn start_at(
+        port: u16,
+        function: &'static str,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a folder");
-        // It does not accept port 0, since it does not report the port that it would get.
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-        let port = free.local_addr().expect("a port").port();
-        drop(free);
         let log = File::create(folder.path().join("log")).expect("a file");
         let mut child = command("cargo")
             .await
@@ -61,19 +73,21 @@ impl Watch {
         {
             let ended = child.try_wait().expect("it can be waited for");
             let log = fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-            assert!(ended.is_none(), "cargo lambda watch ended: {log}");
+            if ended.is_some() {
+                return Err(log);
+            }
             assert!(
                 started.elapsed() < Duration::from_secs(60),
                 "it does not listen: {log}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
-        Self {
+        Ok(Self {
             function,
             port,
             child,
             folder,
-        }
+        })
     }
 
     /// Returns the function's URL.
@@ -146,4 +160,12 @@ impl Drop for Watch {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
+}
+
+/// Returns a port that is free, below the range from which systems assign ports: no connection gets it by
+/// chance. The emulator does not accept port 0, since it does not report the port that it would get.
+fn free_port() -> u16 {
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let mut candidates = std::iter::repeat_with(|| fastrand::u16(20_000..32_000));
+    candidates.find(is_free).expect("a port")
 }

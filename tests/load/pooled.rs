@@ -9,7 +9,7 @@ use crate::figures::Figures;
 use crate::instance::{Instance, Reply};
 use crate::load_fixture::{LoadFixture, POOLED};
 use crate::processes::Process;
-use crate::sessions::Sessions;
+use crate::sessions::{Sessions, until_none};
 use crate::simulated::{Reads, Simulated};
 
 /// Runs a burst, and checks that each request succeeds, that the database has each entry, and that
@@ -32,6 +32,12 @@ async fn all_answered<I: Instance>(
     assert!(most <= i64::from(POOLED), "{most} sessions");
 }
 
+/// Ends a PgBouncer, and waits until its sessions have ended: the next one has as many.
+async fn end(bouncer: PgBouncer, fixture: &LoadFixture) {
+    bouncer.stop().await.expect("it stops");
+    until_none(fixture.server.server(), &fixture.database).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn thousand_instances_behind_a_pooler_succeed() {
     let fixture = LoadFixture::new().await;
@@ -42,6 +48,7 @@ async fn thousand_instances_behind_a_pooler_succeed() {
         let instances = Simulated::instances(&harness, 1_000, reads);
         let what = "1,000 simulated instances";
         all_answered(what, &fixture, &bouncer, &instances, &mut figures).await;
+        end(bouncer, &fixture).await;
     }
     figures.print();
 }
@@ -58,6 +65,7 @@ async fn hundred_processes_behind_a_pooler_succeed() {
         all_answered(what, &fixture, &bouncer, &instances, &mut figures).await;
         Process::assert_none_restarted(&instances);
         Process::shutdown(&instances).await;
+        end(bouncer, &fixture).await;
     }
     figures.print();
 }

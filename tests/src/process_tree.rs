@@ -77,7 +77,7 @@ pub async fn descendants_where(of: i32, what: &str, is_it: impl Fn(&str) -> bool
 ///
 /// # Panics
 ///
-/// With the command lines of those that still do after ten seconds.
+/// With the command lines of those that still do after a minute.
 pub async fn assert_all_end(processes: &HashSet<i32>) {
     let running = || processes.iter().filter(|pid| is_running(**pid));
     let ended = async {
@@ -85,7 +85,7 @@ pub async fn assert_all_end(processes: &HashSet<i32>) {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    if timeout(Duration::from_secs(10), ended).await.is_err() {
+    if timeout(Duration::from_secs(60), ended).await.is_err() {
         let lines: Vec<_> = running().map(|pid| command_line(*pid)).collect();
         panic!("left behind: {lines:?}");
     }

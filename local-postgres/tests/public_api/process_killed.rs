@@ -3,10 +3,10 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
-use stagelink_local_postgres::{Server, ServerOptions};
+use stagelink_local_postgres::{ErrorKind, Server, ServerOptions};
 use tokio::time::sleep;
 
 use super::docker::{container, docker, image};
@@ -94,8 +94,14 @@ async fn process_killed_leaves_the_kept_data() {
     child.kill().unwrap();
     child.wait().unwrap();
 
-    let next = Server::start(installed().data_directory(kept));
-    let next = next.await.unwrap();
+    // The killed process's server writes its data first, which may take longer than a start waits for it.
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let next = loop {
+        match Server::start(installed().data_directory(kept)).await {
+            Err(error) if error.kind() == ErrorKind::Input && Instant::now() < deadline => {}
+            started => break started.unwrap(),
+        }
+    };
     let (data, _) = directory_and_pid(&next).await;
     assert!(line.ends_with(data.to_str().unwrap()), "{line}");
     next.stop().await.unwrap();

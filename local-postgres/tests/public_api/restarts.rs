@@ -1,5 +1,7 @@
 //! Servers that are shut down and started again.
 
+use std::time::{Duration, Instant};
+
 use stagelink_local_postgres::{ErrorKind, Server, ServerOptions};
 use tokio::net::TcpStream;
 use tokio_postgres::error::SqlState;
@@ -18,16 +20,28 @@ async fn check_restart(mut server: Server) {
         .unwrap();
     for _ in 0..2 {
         let client = connect(&server, &shop.url()).await.unwrap();
-        let query = client.batch_execute("select pg_sleep(100)");
-        let (code, restarted) = tokio::join!(refused(query), server.restart());
-        restarted.unwrap();
-        assert_eq!(code, SqlState::ADMIN_SHUTDOWN);
+        let query = async move { client.batch_execute("select pg_sleep(100)").await };
+        let query = tokio::spawn(refused(query));
+        until_it_sleeps(&server).await;
+        server.restart().await.unwrap();
+        assert_eq!(query.await.unwrap(), SqlState::ADMIN_SHUTDOWN);
     }
     assert_eq!(server.port(), port);
     assert_eq!(server.certificate_pem(), Some(&*certificate));
     let client = connect(&server, &shop.url()).await.unwrap();
     assert_eq!(text(&client, "select id::text from kept").await, "1");
     server.stop().await.unwrap();
+}
+
+/// Waits until the server runs the statement that sleeps.
+async fn until_it_sleeps(server: &Server) {
+    let admin = server.connect_as_superuser().await.unwrap();
+    let sleeping =
+        "select from pg_stat_activity where query = 'select pg_sleep(100)' and state = 'active'";
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while admin.query(sleeping, &[]).await.unwrap().is_empty() {
+        assert!(Instant::now() < deadline, "it sleeps");
+    }
 }
 
 #[tokio::test]

@@ -132,6 +132,27 @@ impl OwnServer {
         all.iter().map(|row| row.get(0)).collect()
     }
 
+    /// Waits until the registry has so many sessions at most. The server ends those of a process that has
+    /// ended only after their statement, such as one that makes a clone, and their locks with them.
+    pub(crate) async fn until_sessions_of_registry(&self, most: usize) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        loop {
+            let all = self.sessions_of_registry().await;
+            if all.len() <= most {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{all:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Kills a child that is the only one with sessions, and waits until the server has ended them.
+    pub(crate) async fn kill(&self, child: &mut Child) {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        self.until_sessions_of_registry(0).await;
+    }
+
     pub(crate) async fn registry(&self) -> Client {
         let source = stagelink_local_postgres::ServerSource::Url(self.url.parse().unwrap());
         let options = ServerOptions::new().source(source);

@@ -7,7 +7,7 @@ use crate::lambda::{Function, FunctionConfig, InvokeError, LogStream};
 
 #[tokio::test]
 async fn invocation_over_its_limit_is_killed_with_its_child_processes() {
-    let limit = Duration::from_secs(1);
+    let limit = Duration::from_secs(5);
     let (function, mut logs) = echo(|config| config.timeout = limit);
     let gate = Gate::new().await;
     let run = function.invoke(gate.event("/fork/sleep"));
@@ -15,7 +15,7 @@ async fn invocation_over_its_limit_is_killed_with_its_child_processes() {
     assert!(matches!(error, Err(InvokeError::TimedOut { limit: it }) if it == limit));
     assert_eq!(function.instance_count(), 0);
     wait_for_exit(grandchild).await;
-    logs.wait_for_line(LogStream::Platform, "Task timed out after 1.00 seconds")
+    logs.wait_for_line(LogStream::Platform, "Task timed out after 5.00 seconds")
         .await;
     invoke(&function, event("/")).await;
     assert_eq!(function.started_count(), 2);
