@@ -224,15 +224,15 @@ async fn run_that_waits_in_vain_names_the_holder_of_the_lock() {
 async fn file_that_takes_too_long_is_rolled_back() {
     let project = Project::with(&[(
         "V1__a.sql",
-        "CREATE TABLE a ();\nSELECT pg_sleep(0.8);\nSELECT pg_sleep(0.8);\nSELECT 1;",
+        "CREATE TABLE a ();\nSELECT pg_sleep(6);\nSELECT pg_sleep(6);\nSELECT 1;",
     )])
     .await;
     let mut options = super::options();
-    options.time_limit = std::time::Duration::from_secs(1);
+    options.time_limit = std::time::Duration::from_secs(10);
     let error = project.apply_with(&options).await.expect_err("it is over");
     let text = error.to_string();
     assert!(
-        text.contains("V1__a.sql line 3: the transaction took longer than 1 s"),
+        text.contains("V1__a.sql line 3: the transaction took longer than 10 s"),
         "{text}"
     );
     assert!(text.contains("--time-limit"), "{text}");
