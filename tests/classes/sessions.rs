@@ -15,6 +15,10 @@ use crate::shop::Shop;
 /// machine that does other things meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_millis(1500);
 
+/// The measurements that have to show a wait that is too long before it counts. A statement that keeps sessions waiting
+/// does so each time; the pause of a busy machine comes once.
+const MEASUREMENTS: usize = 3;
+
 /// They are applied one after the other, on the table that the sessions use.
 const STATEMENTS: [&str; 12] = [
     "ALTER TABLE big ADD COLUMN c1 text",
@@ -61,6 +65,24 @@ const HOLD: &str = "BEGIN; SELECT count(*) FROM big WHERE id = 7; SELECT pg_slee
 const LOCK_TIME_OUT: Duration = Duration::from_secs(1);
 
 pub(crate) async fn check(shop: &Shop<'_>) {
+    let mut too_long = Vec::new();
+    for number in 0..MEASUREMENTS {
+        // The statements can be applied once.
+        let fresh = match number {
+            0 => None,
+            _ => Some(shop.fresh().await),
+        };
+        let found = measure_all(fresh.as_ref().unwrap_or(shop)).await;
+        if found.is_empty() {
+            return;
+        }
+        too_long.extend(found);
+    }
+    panic!("Postgres {}:\n{}", shop.major, too_long.join("\n"));
+}
+
+/// Measures each class, and returns the waits that are too long.
+async fn measure_all(shop: &Shop<'_>) -> Vec<String> {
     let mut waits = vec![(
         Class::Before,
         measure(shop, &STATEMENTS, Class::Before).await,
@@ -76,13 +98,14 @@ pub(crate) async fn check(shop: &Shop<'_>) {
             shop.major, waits.reader, waits.writer
         );
     }
-    for (class, waits) in &waits[..2] {
-        assert!(waits.reader < LONGEST_WAIT, "{class}: {:?}", waits.reader);
-        assert!(waits.writer < LONGEST_WAIT, "{class}: {:?}", waits.writer);
-    }
+    let bounded = waits[..2].iter();
+    let too_long = bounded.filter(|(_, waits)| waits.reader.max(waits.writer) >= LONGEST_WAIT);
+    let told = too_long.map(|(class, waits)| format!("{class}: {waits:?}"));
+    told.collect()
 }
 
 /// The longest waits while statements are applied.
+#[derive(Debug)]
 struct Waits {
     reader: Duration,
     writer: Duration,

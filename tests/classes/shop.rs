@@ -1,5 +1,7 @@
 //! A database with a table of 100,000 rows, and what the code that runs now does with it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use stagelink_local_postgres::{Database, Server};
 use stagelink_pipeline::{
     Class, FileJudgement, Statement, TargetFacts, judge_files, split_statements,
@@ -19,7 +21,9 @@ pub(crate) struct Shop<'a> {
 
 impl<'a> Shop<'a> {
     pub(crate) async fn new(server: &'a Server) -> Self {
-        let name = format!("shop_{}", std::process::id());
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("shop_{}_{number}", std::process::id());
         let database = server.create_database(&name, "canary-shop").await;
         let database = database.expect("a database");
         let client = server.connect(&database).await.expect("a session");
@@ -35,6 +39,11 @@ impl<'a> Shop<'a> {
             facts,
             major,
         }
+    }
+
+    /// Makes another one on the same server.
+    pub(crate) async fn fresh(&self) -> Self {
+        Self::new(self.server).await
     }
 
     /// Opens a session.
