@@ -2,6 +2,7 @@
 
 use std::collections::{HashSet, VecDeque};
 
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::api_error::ApiError;
@@ -31,6 +32,8 @@ pub(super) struct Account {
     pub(super) hosted_port: Option<u16>,
     /// True while complete deploys stay in processing.
     pub(super) holds_deploys: bool,
+    /// True while visitors of the sites' own addresses wait for their answer.
+    pub(super) holds_visitors: watch::Sender<bool>,
     /// Error messages of the next deploys that are complete.
     pub(super) failures: VecDeque<String>,
     /// Limit of requests per token.
@@ -52,6 +55,7 @@ impl Default for Account {
             undocumented: Undocumented::default(),
             hosted_port: None,
             holds_deploys: false,
+            holds_visitors: watch::Sender::new(false),
             failures: VecDeque::new(),
             requests: RateLimit::new(Some(REQUESTS_PER_MINUTE)),
             new_deploys: RateLimit::new(None),

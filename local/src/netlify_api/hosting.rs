@@ -83,6 +83,13 @@ impl NetlifyApi {
             hosts,
         })
     }
+
+    /// Sets whether visitors of the sites' own addresses wait, as a test that acts between the publishing
+    /// of a deploy and its first answer there needs it. A deploy's address and a branch's answer
+    /// meanwhile. With false, those that waited get the deploy that is published then.
+    pub fn set_holds_visitors(&self, holds: bool) {
+        self.state.account().holds_visitors.send_replace(holds);
+    }
 }
 
 impl Hosting {

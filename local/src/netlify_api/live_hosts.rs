@@ -84,7 +84,22 @@ impl LiveHosts {
         task.await.map_err(stopped)?
     }
 
+    /// Waits while the visitors of a site's own address are held.
+    async fn wait_for_release(&self, host: &str) {
+        let held = {
+            let account = self.0.state.account();
+            let site = account.site_at(host);
+            let is_own = site.is_some_and(|(_, label)| label.is_none());
+            is_own.then(|| account.holds_visitors.subscribe())
+        };
+        if let Some(mut held) = held {
+            // It only fails without the account, which has the other end.
+            held.wait_for(|holds| !holds).await.ok();
+        }
+    }
+
     async fn find_served(&self, host: &str) -> DeployOrResponse {
+        self.wait_for_release(host).await;
         let id = {
             let account = self.0.state.account();
             self.0.forget_deleted(&account);

@@ -240,9 +240,7 @@ async fn rollback_that_is_killed_goes_on_and_not_further_back() {
     let two = shop.published().id;
     shop.deploy_next("three", None).await;
     shop.promote().await.succeeds();
-    let mut child = start(&shop, &["rollback", "--yes"]).await;
-    wait_for_line(&mut child, "… test live").await;
-    child.kill().await.expect("it is killed");
+    kill_rollback(&shop).await;
     assert_eq!(shop.published().id, two);
     shop.expire_leases().await;
     shop.run(&["rollback", "--yes"]).await.succeeds();
@@ -296,9 +294,12 @@ async fn rollback_does_not_go_on_once_another_person_has_published_a_third_deplo
 
 /// Starts a rollback, and kills it when its deploy is live and not yet tested there.
 pub(super) async fn kill_rollback(shop: &Shop) {
+    let netlify = &shop.project.netlify;
+    netlify.set_holds_visitors(true);
     let mut child = start(shop, &["rollback", "--yes"]).await;
     wait_for_line(&mut child, "… test live").await;
     child.kill().await.expect("it is killed");
+    netlify.set_holds_visitors(false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,8 +7,11 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 use super::Shop;
 
-/// Starts a promotion, and kills it as soon as it says that the step has begun.
+/// Starts a promotion, and kills it as soon as it says that the step has begun. The test of the live deploy
+/// gets no answer until then, so it has not passed.
 pub(super) async fn kill_in(shop: &Shop, step: PromotionStep) {
+    let netlify = &shop.project.netlify;
+    netlify.set_holds_visitors(step == PromotionStep::TestLive);
     let mut command = shop
         .command(&["promote", "--yes", "--json", "--test-limit", "20"])
         .await;
@@ -27,6 +30,7 @@ pub(super) async fn kill_in(shop: &Shop, step: PromotionStep) {
         seen.push('\n');
     }
     child.kill().await.expect("it is killed");
+    netlify.set_holds_visitors(false);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -63,6 +64,26 @@ async fn deploys_that_become_ready_later_are_served_and_deleted_ones_are_gone() 
         "{}",
         gone.1
     );
+    hosting.stop().await;
+}
+
+#[tokio::test]
+async fn visitors_that_are_held_get_what_is_published_when_they_are_released() {
+    let netlify = start().await;
+    let hosting = netlify.host(|_| ()).await.expect("a hosting");
+    let first = deploy(&netlify, json!({}), "first").await;
+    netlify.set_holds_visitors(true);
+    let own = page(&hosting, &format!("{first}--shop.localhost")).await;
+    assert_eq!(own, (200, "first".to_owned()));
+    let visit = page(&hosting, "shop.localhost");
+    let visited = tokio::time::timeout(Duration::from_millis(200), visit).await;
+    visited.expect_err("it is held");
+    let release = async {
+        deploy(&netlify, json!({}), "second").await;
+        netlify.set_holds_visitors(false);
+    };
+    let (visited, ()) = tokio::join!(page(&hosting, "shop.localhost"), release);
+    assert_eq!(visited, (200, "second".to_owned()));
     hosting.stop().await;
 }
 
