@@ -4,6 +4,8 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use stagelink_local::api::{Failure, Fault, RecordedRequest};
 use stagelink_pipeline::PromotionStep;
 use stagelink_tests::{send, server};
@@ -30,12 +32,9 @@ pub(super) async fn start(shop: &Shop, words: &[&str]) -> Child {
     command.spawn().expect("it starts")
 }
 
-pub(super) fn signal(child: &Child, name: &str) {
-    let id = child.id().expect("it runs").to_string();
-    let sent = std::process::Command::new("kill")
-        .args([name, &id])
-        .status();
-    assert!(sent.expect("kill runs").success());
+pub(super) fn signal(child: &Child, signal: Signal) {
+    let id = child.id().expect("it runs").cast_signed();
+    kill(Pid::from_raw(id), signal).expect("a signal");
 }
 
 /// Waits until Netlify got a POST to a path that ends so.
@@ -87,10 +86,10 @@ async fn rollback_that_was_stopped_changes_nothing_once_another_command_has_the_
     control.inject(fault.times(1));
     let child = start(&shop, &["rollback", "--yes", "--test-limit", "20"]).await;
     wait_for_request(&shop, "/restore").await;
-    signal(&child, "-STOP");
+    signal(&child, Signal::SIGSTOP);
     shop.expire_leases().await;
     shop.promote().await.succeeds();
-    signal(&child, "-CONT");
+    signal(&child, Signal::SIGCONT);
     let ended = child.wait_with_output().await.expect("it ends");
     let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(Shop::artifact_of(&shop.published()), artifact, "{errors}");
@@ -159,9 +158,9 @@ async fn lock_that_is_taken_off_before_the_files_are_declared_lets_no_untested_d
     control.inject(fault.times(1));
     let child = start(&shop, &["promote", "--yes"]).await;
     wait_for_request(&shop, "/deploys").await;
-    signal(&child, "-STOP");
+    signal(&child, Signal::SIGSTOP);
     by_hand(&shop, &format!("deploys/{}/unlock", before.id)).await;
-    signal(&child, "-CONT");
+    signal(&child, Signal::SIGCONT);
     let ended = child.wait_with_output().await.expect("it ends");
     let errors = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(1), "{errors}");
@@ -259,12 +258,15 @@ async fn rollback_that_fails_leaves_what_another_person_published_meanwhile() {
         shop.promote().await.succeeds();
         deploys.push(shop.published().id);
     }
+    // The test of the live deploy gets no answer until another one is there.
+    shop.project.netlify.set_holds_visitors(true);
     let mut child = start(&shop, &["rollback", "--yes", "--test-limit", "5"]).await;
     wait_for_line(&mut child, "… test live").await;
-    signal(&child, "-STOP");
+    signal(&child, Signal::SIGSTOP);
     let first = &deploys[0];
     by_hand(&shop, &format!("sites/{SITE}/deploys/{first}/restore")).await;
-    signal(&child, "-CONT");
+    signal(&child, Signal::SIGCONT);
+    shop.project.netlify.set_holds_visitors(false);
     let code = child.wait().await.expect("it ends").code();
     assert_eq!((code, &shop.published().id), (Some(1), first));
     assert_eq!(shop.newest_record("outcome").await, "restored");

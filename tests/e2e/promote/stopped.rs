@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stagelink_local::api::{Failure, Fault};
 use stagelink_pipeline::PromotionStep;
@@ -49,7 +50,7 @@ async fn stop_in_deploy(shop: &Shop) -> String {
     netlify.control().clear_requests();
     let child = start(shop, &["promote", "--yes"]).await;
     wait_for_deploy(shop, before).await;
-    signal(&child, "-INT");
+    signal(&child, Signal::SIGINT);
     let ended = child.wait_with_output().await.expect("it ends");
     netlify.set_holds_deploys(false);
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -158,7 +159,7 @@ async fn change_without_an_answer_keeps_the_lease_and_its_end_is_said() {
     control.inject(hang);
     let child = start(&shop, &["promote", "--yes"]).await;
     wait_for_request(&shop, "/lock").await;
-    signal(&child, "-TERM");
+    signal(&child, Signal::SIGTERM);
     let ended = child.wait_with_output().await.expect("it ends");
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
     assert_eq!(ended.status.code(), Some(143), "{told}");
