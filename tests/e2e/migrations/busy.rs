@@ -93,6 +93,8 @@ async fn table_that_stays_busy_is_an_error_that_names_its_user() {
     long.batch_execute(named).await.expect("a lock");
     let mut options = options();
     options.wait = Duration::from_secs(2);
+    // The wait for the lock is looked at meanwhile, which takes its time on a busy machine.
+    options.lock_timeout = Duration::from_secs(5);
     let error = project.apply_with(&options).await.expect_err("it is busy");
     assert_eq!(error.kind(), ErrorKind::Busy);
     let text = error.to_string();
