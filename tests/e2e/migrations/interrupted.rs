@@ -171,7 +171,7 @@ async fn session_that_the_server_ends_is_reported_and_the_next_run_goes_on() {
 
 #[tokio::test]
 async fn answer_that_is_lost_on_its_way_does_not_hang_the_run() {
-    let mut project = Project::with(&[("V1__a.sql", "SELECT pg_sleep(0.7)")]).await;
+    let mut project = Project::with(&[("V1__a.sql", "SELECT pg_sleep(4)")]).await;
     let proxy = proxy().await;
     project.set_url(through(&proxy, &project.database.url()));
     let losing = async {
@@ -182,7 +182,7 @@ async fn answer_that_is_lost_on_its_way_does_not_hang_the_run() {
     let (result, ()) = tokio::join!(
         async {
             let mut options = super::options();
-            options.time_limit = Duration::from_secs(1);
+            options.time_limit = Duration::from_secs(5);
             project.apply_with(&options).await
         },
         losing
@@ -191,7 +191,7 @@ async fn answer_that_is_lost_on_its_way_does_not_hang_the_run() {
     println!("{error} after {:?}", started.elapsed());
     assert_eq!(error.kind(), ErrorKind::Database, "{error}");
     assert!(
-        started.elapsed() < Duration::from_secs(30),
+        started.elapsed() < Duration::from_secs(45),
         "{:?}",
         started.elapsed()
     );
