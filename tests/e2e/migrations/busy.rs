@@ -122,7 +122,7 @@ async fn table_that_stays_busy_is_an_error_that_names_its_user() {
 async fn deadlock_with_the_site_is_tried_again() {
     let project = Project::with(&[(
         "V1__a.sql",
-        "DO $$ BEGIN LOCK TABLE a; PERFORM pg_sleep(1); LOCK TABLE b; END $$;",
+        "DO $$ BEGIN LOCK TABLE a; PERFORM pg_sleep(5); LOCK TABLE b; END $$;",
     )])
     .await;
     project.run("CREATE TABLE a (); CREATE TABLE b ()").await;
