@@ -113,13 +113,20 @@ impl Project {
         &self,
         options: &MigrationOptions,
     ) -> Result<MigrationReport, Error> {
-        let database = self.stage();
-        let plan = MigrationPlan::make(&database, &self.files()?, options).await?;
+        let plan = MigrationPlan::make(&self.stage(), &self.files()?, options).await?;
+        self.apply_plan(&plan, options).await
+    }
+
+    pub(crate) async fn apply_plan(
+        &self,
+        plan: &MigrationPlan,
+        options: &MigrationOptions,
+    ) -> Result<MigrationReport, Error> {
         let listener = |event: &MigrationEvent<'_>| {
             let mut events = self.events.lock().expect("the events");
             events.push(event.to_string());
         };
-        let result = plan.apply(&database, options, &listener).await;
+        let result = plan.apply(&self.stage(), options, &listener).await;
         if let Err(error) = &result {
             assert!(!error.to_string().contains(CANARY), "{error}");
         }

@@ -1,8 +1,8 @@
 //! Runs that succeed, that fail in the middle, and two at a time.
 
-use stagelink_pipeline::ErrorKind;
+use stagelink_pipeline::{ErrorKind, MigrationPlan};
 
-use super::{Project, names};
+use super::{Project, names, options};
 
 #[tokio::test]
 async fn new_database_gets_all_files_in_order_and_each_once() {
@@ -171,13 +171,21 @@ async fn files_that_cannot_run_are_all_named_before_anything_starts() {
 #[tokio::test]
 async fn two_runs_at_once_take_turns_and_apply_each_file_once() {
     let project = Project::with(&[
-        ("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(1);"),
+        ("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(3);"),
         ("V2__b.sql", "INSERT INTO a VALUES (1);"),
         ("V3__c.sql", "CREATE INDEX CONCURRENTLY a_b ON a (b)"),
         ("V4__d.sql", "INSERT INTO a VALUES (2);"),
     ])
     .await;
-    let runs = tokio::join!(project.apply(), project.apply(), project.apply());
+    // A plan that is made later has nothing to apply, and would say nothing of the others.
+    let (options, stage) = (options(), project.stage());
+    let files = project.files().expect("the files");
+    let plan = async || MigrationPlan::make(&stage, &files, &options).await;
+    let plans = [plan().await, plan().await, plan().await].map(|plan| plan.expect("a plan"));
+    let [one, two, three] = plans
+        .each_ref()
+        .map(|plan| project.apply_plan(plan, &options));
+    let runs = tokio::join!(one, two, three);
     let runs = [runs.0, runs.1, runs.2].map(|run| run.expect("it ends well"));
     let mut applied: Vec<_> = runs.iter().map(names).collect();
     applied.sort();
@@ -208,7 +216,7 @@ async fn run_that_waits_in_vain_names_the_holder_of_the_lock() {
         )
         .await
         .expect("the lock");
-    let mut options = super::options();
+    let mut options = options();
     options.wait = std::time::Duration::from_secs(1);
     let error = project.apply_with(&options).await.expect_err("it is held");
     assert_eq!(error.kind(), ErrorKind::Busy);
@@ -227,7 +235,7 @@ async fn file_that_takes_too_long_is_rolled_back() {
         "CREATE TABLE a ();\nSELECT pg_sleep(6);\nSELECT pg_sleep(6);\nSELECT 1;",
     )])
     .await;
-    let mut options = super::options();
+    let mut options = options();
     options.time_limit = std::time::Duration::from_secs(10);
     let error = project.apply_with(&options).await.expect_err("it is over");
     let text = error.to_string();
