@@ -16,6 +16,12 @@ use tokio::time::{sleep, timeout};
 use super::kills::kill_in;
 use super::{SITE, Shop};
 
+/// It is tried again after a pause that leaves a test time to stop the process.
+const ASKED_LATER: Failure = Failure::Status {
+    status: 503,
+    retry_after: Some(Duration::from_secs(8)),
+};
+
 /// Changes a deploy of production as a person does in Netlify's list of deploys.
 pub(super) async fn by_hand(shop: &Shop, path: &str) {
     let netlify = &shop.project.netlify;
@@ -77,12 +83,8 @@ async fn rollback_that_was_stopped_changes_nothing_once_another_command_has_the_
     let artifact = shop.deploy_next("three", None).await;
     let control = shop.project.netlify.control();
     control.clear_requests();
-    let failure = Failure::Status {
-        status: 503,
-        retry_after: None,
-    };
     // It is tried again after a pause, in which the process is stopped.
-    let fault = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys/*/restore");
+    let fault = Fault::new(ASKED_LATER).on("POST", "/api/v1/sites/*/deploys/*/restore");
     control.inject(fault.times(1));
     let child = start(&shop, &["rollback", "--yes", "--test-limit", "20"]).await;
     wait_for_request(&shop, "/restore").await;
@@ -150,11 +152,7 @@ async fn lock_that_is_taken_off_before_the_files_are_declared_lets_no_untested_d
     let control = shop.project.netlify.control();
     control.clear_requests();
     // It is tried again after a pause, in which the lock is taken off. Netlify has all files.
-    let failure = Failure::Status {
-        status: 503,
-        retry_after: None,
-    };
-    let fault = Fault::new(failure).on("POST", "/api/v1/sites/*/deploys");
+    let fault = Fault::new(ASKED_LATER).on("POST", "/api/v1/sites/*/deploys");
     control.inject(fault.times(1));
     let child = start(&shop, &["promote", "--yes"]).await;
     wait_for_request(&shop, "/deploys").await;
