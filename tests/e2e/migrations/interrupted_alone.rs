@@ -31,9 +31,15 @@ async fn interrupt(project: &Project, holder: &str, end: End) {
             }
         }
     };
+    let mut options = super::options();
+    if let End::InFlight(_) = end {
+        options.lock_timeout = Duration::from_secs(30);
+    }
     tokio::select! {
-        result = project.apply() => panic!("it ended: {result:?}"),
+        // The run may end in the moment in which it is seen.
+        biased;
         () = seen => {}
+        result = project.apply_with(&options) => panic!("it ended: {result:?}"),
     }
     runner_is_gone(project).await;
     holder.batch_execute("ROLLBACK").await.expect("an end");
