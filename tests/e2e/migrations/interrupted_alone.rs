@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use stagelink_pipeline::ErrorKind;
 
-use super::unrecorded::{holds, kill_before_the_record, runner_is_gone, with_table};
+use super::unrecorded::{
+    holds, kill_before_the_record, partition_is_half_detached, runner_is_gone, with_table,
+};
 use super::{Project, until};
 
 const BEGUN: &str =
@@ -106,18 +108,19 @@ async fn partition_of_another_name_is_not_ended_with_a_half_detached_one() {
     let project = with_table(&[("V2__b.sql", sql)]).await;
     let reader = holds(&project, "SELECT FROM p").await;
     let detaching = project.session().await;
-    let detach = detaching.batch_execute("ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY");
-    assert!(
-        tokio::time::timeout(Duration::from_secs(2), detach)
-            .await
-            .is_err()
-    );
+    let detach = tokio::spawn(async move {
+        let detach = "ALTER TABLE p DETACH PARTITION p2 CONCURRENTLY";
+        detaching.batch_execute(detach).await
+    });
+    partition_is_half_detached(&project).await;
     project
         .run(
             "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE 'ALTER TABLE p %' \
              AND datname = current_database()",
         )
         .await;
+    let detached = detach.await.expect("it ends");
+    detached.expect_err("it is cancelled");
     reader.batch_execute("COMMIT").await.expect("an end");
     let text = project.refused().await;
     assert!(text.contains("already pending detach"), "{text}");

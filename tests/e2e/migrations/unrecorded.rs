@@ -8,6 +8,8 @@ use stagelink_tests::{proxy, through};
 
 use super::{Project, until};
 
+const HALF_DETACHED: &str = "SELECT 'pending' FROM pg_inherits WHERE inhdetachpending";
+
 pub(super) async fn with_table(files: &[(&str, &str)]) -> Project {
     let project = Project::with(&[(
         "V1__a.sql",
@@ -39,6 +41,14 @@ pub(super) async fn runner_is_gone(project: &Project) {
         let running = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
                        AND application_name LIKE 'stagelink migrate%'";
         project.rows(running).await.is_empty()
+    })
+    .await;
+}
+
+/// Waits until a DETACH PARTITION has done its first half.
+pub(super) async fn partition_is_half_detached(project: &Project) {
+    until("the first half", async || {
+        !project.rows(HALF_DETACHED).await.is_empty()
     })
     .await;
 }
@@ -121,15 +131,11 @@ async fn partition_that_is_half_detached_is_detached_to_the_end() {
         .spawn()
         .expect("it starts");
     project.wait_for_statement("DETACH").await;
-    let pending = "SELECT 'pending' FROM pg_inherits WHERE inhdetachpending";
-    until("the first half", async || {
-        !project.rows(pending).await.is_empty()
-    })
-    .await;
+    partition_is_half_detached(&project).await;
     child.kill().await.expect("it is killed");
     runner_is_gone(&project).await;
     reader.batch_execute("COMMIT").await.expect("an end");
-    assert_eq!(project.rows(pending).await, ["pending"]);
+    assert_eq!(project.rows(HALF_DETACHED).await, ["pending"]);
     assert_eq!(project.applied().await, ["V2__b"]);
     assert!(
         project.has_event("ending the DETACH PARTITION of an earlier run"),
