@@ -3,7 +3,7 @@
 use serde_json::Value;
 use stagelink_pipeline::{Drift, WidenedHistory, drift, widen_history};
 
-use super::{Project, options};
+use super::{Project, options, texts, until};
 
 async fn differences(project: &Project) -> Vec<String> {
     match drift(&project.stage()).await.expect("the schema") {
@@ -220,13 +220,23 @@ async fn function_that_is_dropped_meanwhile_ends_nothing() {
     )])
     .await;
     project.applied().await;
-    let drop_function =
-        project.run("BEGIN; LOCK TABLE a; DROP FUNCTION gone(int); SELECT pg_sleep(1.2); COMMIT");
-    let compare = async {
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-        drift(&project.stage()).await
+    let dropper = project.session().await;
+    dropper
+        .batch_execute("BEGIN; LOCK TABLE a; DROP FUNCTION gone(int)")
+        .await
+        .expect("a lock");
+    let watcher = project.session().await;
+    let commit = async {
+        let waits = "SELECT pid::text FROM pg_stat_activity WHERE datname = current_database() \
+                     AND wait_event_type = 'Lock'";
+        until("a session that waits for the table", async || {
+            !texts(&watcher, waits).await.is_empty()
+        })
+        .await;
+        dropper.batch_execute("COMMIT").await.expect("an end");
     };
-    let (_, compared) = tokio::join!(drop_function, compare);
+    let stage = project.stage();
+    let (compared, ()) = tokio::join!(drift(&stage), commit);
     // It waits for the view's table, and then finds the function or not.
     assert!(
         matches!(compared, Ok(Drift::Compared { .. })),
