@@ -35,6 +35,8 @@ impl Desk {
             .stdout(Stdio::piped())
             .stderr(errors);
         let mut dev = command.spawn().expect("it starts");
+        // It has the terminal, too.
+        drop(command);
         // The name of production's app is asked for at the start.
         if words.contains(&"--production") {
             terminal.until("shop-production to go on:").await;
@@ -97,9 +99,7 @@ impl Desk {
         let ended = timeout(Duration::from_secs(30), self.dev.wait()).await;
         let ended = ended.expect("it ends in time").expect("it ran");
         assert!(ended.success(), "{ended}: {}", self.screen());
-        // What it has written last is read by a thread.
-        sleep(Duration::from_millis(200)).await;
-        self.screen()
+        self.terminal.end().await
     }
 }
 
