@@ -8,7 +8,7 @@ use stagelink_tests::{proxy, through};
 use super::{Project, until};
 
 /// The time in which the server notices that a client is gone, and slack.
-const NOTICED: Duration = Duration::from_secs(15);
+const NOTICED: Duration = Duration::from_secs(50);
 
 /// The arguments that let a file run code.
 const RUNS_CODE: &[&str] = &["--override", "runs-code", "--reason", "a test"];

@@ -18,20 +18,20 @@ async fn transaction_time_out_of_the_role_does_not_end_a_file() {
         let role = database.role();
         server
             .run(&format!(
-                "ALTER ROLE {role} SET transaction_timeout = '500ms'; \
-                 ALTER ROLE {role} SET statement_timeout = '700ms'; \
-                 ALTER ROLE {role} SET idle_session_timeout = '600ms'"
+                "ALTER ROLE {role} SET transaction_timeout = '2s'; \
+                 ALTER ROLE {role} SET statement_timeout = '2800ms'; \
+                 ALTER ROLE {role} SET idle_session_timeout = '2400ms'"
             ))
             .await;
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, sql: &str| {
             std::fs::write(folder.path().join(name), sql).expect("a file");
         };
-        write("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(1.2);");
+        write("V1__a.sql", "CREATE TABLE a (b int); SELECT pg_sleep(4);");
         write("V2__b.sql", "CREATE INDEX CONCURRENTLY a_b ON a (b)");
         write(
             "V3__c.sql",
-            "-- stagelink: no transaction\nSELECT pg_sleep(1.2);",
+            "-- stagelink: no transaction\nSELECT pg_sleep(4);",
         );
         let settings = Settings::from_vars([
             ("STAGELINK_STAGE", "staging"),
@@ -54,15 +54,15 @@ async fn transaction_time_out_of_the_role_does_not_end_a_file() {
             server.major()
         );
         // The limit of the run itself holds, and keeps the session.
-        write("V4__d.sql", "CREATE TABLE d ();\nSELECT pg_sleep(5);");
+        write("V4__d.sql", "CREATE TABLE d ();\nSELECT pg_sleep(20);");
         let files = MigrationFolder::read(folder.path()).expect("a folder");
         let mut limited = options();
-        limited.time_limit = Duration::from_secs(1);
+        limited.time_limit = Duration::from_secs(5);
         let plan = MigrationPlan::make(&link, &files, &limited).await;
         let error = plan.expect("a plan").apply(&link, &limited, &|_| ()).await;
         let text = error.expect_err("it is over").to_string();
         assert!(
-            text.contains("line 2: the transaction took longer than 1 s"),
+            text.contains("line 2: the transaction took longer than 5 s"),
             "{text}"
         );
         assert!(

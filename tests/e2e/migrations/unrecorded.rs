@@ -252,7 +252,7 @@ async fn commit_of_a_widening_that_is_lost_is_told_as_in_doubt() {
     project
         .run(
             "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS \
-             $$ BEGIN PERFORM pg_sleep(3); RETURN NULL; END $$; \
+             $$ BEGIN PERFORM pg_sleep(20); RETURN NULL; END $$; \
              CREATE CONSTRAINT TRIGGER w AFTER UPDATE ON refinery_schema_history \
              DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()",
         )
