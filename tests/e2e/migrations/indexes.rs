@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use stagelink_pipeline::ErrorKind;
 
-use super::{Project, options, until};
+use super::{Project, options, until, wait_for_statement};
 
 const INDEX: &str = "CREATE UNIQUE INDEX CONCURRENTLY a_b ON a (b) WHERE b > 0;";
 
@@ -198,17 +198,18 @@ async fn index_that_another_session_is_building_is_waited_for() {
 #[tokio::test]
 async fn limits_of_the_role_do_not_break_an_index() {
     let project = with_table(&[("V1__a.sql", INDEX)]).await;
+    // The limits do not hold for the test's own sessions.
+    let (long, watcher) = (project.session().await, project.session().await);
     let role = project.database.role();
     stagelink_tests::as_superuser(&format!(
         "ALTER ROLE {role} SET statement_timeout = '500ms'; ALTER ROLE {role} SET lock_timeout = '500ms'"
     ))
     .await;
-    let long = project.session().await;
     long.batch_execute("BEGIN; INSERT INTO a VALUES (1000)")
         .await
         .expect("a row");
     let ending = async {
-        project.wait_for_statement("INDEX CONCURRENTLY").await;
+        wait_for_statement(&watcher, "INDEX CONCURRENTLY").await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         long.batch_execute("COMMIT").await.expect("an end");
     };

@@ -196,13 +196,7 @@ impl Project {
 
     /// Waits until a statement of the runner's runs that contains the text.
     pub(crate) async fn wait_for_statement(&self, part: &str) {
-        let session = self.session().await;
-        let find = format!(
-            "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
-             AND state = 'active' AND pid <> pg_backend_pid() \
-             AND application_name LIKE 'stagelink migrate%' AND query LIKE '%{part}%'"
-        );
-        until(part, async || !texts(&session, &find).await.is_empty()).await;
+        wait_for_statement(&self.session().await, part).await;
     }
 
     /// Returns `stagelink migrate` with these arguments, which finds the database by its URL.
@@ -247,6 +241,16 @@ pub(crate) async fn texts(client: &Client, sql: &str) -> Vec<String> {
     let rows = client.query(sql, &[]).await;
     let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Waits, by a session, until a statement of the runner's runs that contains the text.
+pub(crate) async fn wait_for_statement(session: &Client, part: &str) {
+    let find = format!(
+        "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
+         AND state = 'active' AND pid <> pg_backend_pid() \
+         AND application_name LIKE 'stagelink migrate%' AND query LIKE '%{part}%'"
+    );
+    until(part, async || !texts(session, &find).await.is_empty()).await;
 }
 
 /// Waits until a condition holds.
