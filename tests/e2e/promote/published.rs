@@ -1,10 +1,11 @@
 //! Migrations of *after* beside what Netlify publishes, where the newest record tells otherwise.
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use stagelink_local::netlify_api::{Context, DeployState, GitBuild};
 use tokio::time::{Duration, sleep, timeout};
 
-use super::hostile::by_hand;
+use super::hostile::{by_hand, signal};
 use super::{SITE, Shop};
 use crate::status::Run;
 
@@ -179,8 +180,10 @@ async fn deploy_in_whose_place_another_is_published_meanwhile_is_told_and_not_re
     let is_there = timeout(Duration::from_secs(60), waits).await;
     is_there.expect("a deploy");
     // The command notices at its next look that it is ready, and tests it then.
+    signal(&child, Signal::SIGSTOP);
     shop.project.netlify.set_holds_deploys(false);
     publish(&shop, &first).await;
+    signal(&child, Signal::SIGCONT);
     let output = child.wait_with_output().await.expect("it ends");
     let run = Run::new(&output, &shop.project.record);
     run.succeeds();
