@@ -1,7 +1,11 @@
 //! The client with a script in the place of the command `aws`.
 
 use std::fs;
+use std::io;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
 
 use secrecy::SecretString;
 use tempfile::TempDir;
@@ -28,6 +32,12 @@ impl Script {
         let program = folder.path().join("aws");
         fs::write(&program, text).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        // A process that another test forks has the file open for writing until its exec.
+        while let Err(error) = Command::new(&program).stderr(Stdio::null()).status() {
+            assert_eq!(error.kind(), io::ErrorKind::ExecutableFileBusy, "{error}");
+            sleep(Duration::from_millis(10));
+        }
+        fs::remove_file(&record).unwrap();
         Self { folder }
     }
 
