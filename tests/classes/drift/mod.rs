@@ -249,7 +249,7 @@ async fn large_schema_is_read_in_seconds() {
     let took = started.elapsed();
     println!("{} objects in {took:?}", schema.objects().len());
     assert!(schema.objects().len() > 30_000);
-    assert!(took.as_secs() < 15, "{took:?}");
+    assert!(took.as_secs() < 40, "{took:?}");
 }
 
 const LARGE: &str = "DO $$ BEGIN FOR i IN 1..2000 LOOP
