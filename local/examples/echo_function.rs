@@ -10,6 +10,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 use std::{env, future, process};
 
 use bytes::Bytes;
@@ -62,6 +63,11 @@ async fn handle(request: Request) -> Result<Value, Error> {
         "/abort" => process::abort(),
         "/sleep" => future::pending().await,
         "/big" => return Ok("x".repeat(7 * 1024 * 1024).into()),
+        // Logs at once, and is at work for a while.
+        "/log" => {
+            println!("says {}", query.first("label").unwrap_or("-"));
+            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(20)));
+        }
         // Goes on when the test opens the gate.
         "/gate" => {
             tokio::task::block_in_place(|| {

@@ -335,12 +335,14 @@ impl Instance {
         let trace_id = delivery.trace_id.clone();
         // From here on the runtime has to respond or, if its request was aborted, to ask again.
         let deadline = Instant::now().checked_add(timeout);
+        // The function may log as soon as the runtime has the event.
+        let before = self.log.set_invocation(invocation.observer.as_ref());
         if poll.send(delivery).is_err() {
+            self.log.set_back(before);
             self.pending_next.push_back(deadline);
             self.assigned.push_front(invocation);
             return true;
         }
-        self.log.set_invocation(invocation.observer.as_ref());
         if let Some(observer) = &invocation.observer {
             observer.delivered(self.guard.number, self.instance_start());
         }

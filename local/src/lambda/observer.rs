@@ -1,6 +1,7 @@
 //! The observer of an invocation, which learns what becomes of it on its instance.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ pub(super) struct InstanceLog {
 }
 
 /// The invocation that lines belong to.
-struct Current {
+pub(super) struct Current {
     id: String,
     observer: Weak<dyn InvocationObserver>,
 }
@@ -84,14 +85,23 @@ impl InstanceLog {
         }
     }
 
-    /// Has the lines from now on belong to an invocation. An instance with several invocations at
-    /// a time cannot tell whose a line is.
-    pub(super) fn set_invocation(&self, observer: Option<&Arc<dyn InvocationObserver>>) {
+    /// Has the lines from now on belong to an invocation, and returns the one before. An instance with
+    /// several invocations at a time cannot tell whose a line is.
+    pub(super) fn set_invocation(
+        &self,
+        observer: Option<&Arc<dyn InvocationObserver>>,
+    ) -> Option<Current> {
         let observer = observer.filter(|_| self.config.concurrency <= 1);
-        *self.current() = observer.map(|observer| Current {
+        let next = observer.map(|observer| Current {
             id: observer.id().to_owned(),
             observer: Arc::downgrade(observer),
         });
+        mem::replace(&mut *self.current(), next)
+    }
+
+    /// Has the lines belong to the invocation of before, since the next one did not come about.
+    pub(super) fn set_back(&self, before: Option<Current>) {
+        *self.current() = before;
     }
 
     /// Passes one line to the log and to the observer of its invocation.

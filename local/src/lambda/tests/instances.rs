@@ -1,14 +1,17 @@
 //! The choice of the instance for an event: a warm one, a new one, or the next free one.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
-use super::{Gate, TIMEOUT, echo, event, invoke, poll_once, set_variable};
-use crate::lambda::LogStream;
+use super::{Gate, TIMEOUT, echo, event, invoke, poll_once, set_variable, with_query};
+use crate::lambda::{
+    InstanceStart, InvocationObserver, InvokeOptions, LogLine, LogStream, SpanReport,
+};
 
 #[tokio::test]
 async fn sequential_invocations_reuse_one_instance() {
@@ -202,5 +205,37 @@ async fn event_that_an_exited_instance_never_fetched_runs_on_another() {
     let second = second.await;
     assert_ne!(first["pid"], second["pid"]);
     assert_eq!(function.started_count(), 2);
+    function.shutdown().await;
+}
+
+/// Knows an invocation by its number.
+struct Numbered(String);
+
+impl InvocationObserver for Numbered {
+    fn id(&self) -> &str {
+        &self.0
+    }
+
+    fn delivered(&self, _: usize, _: InstanceStart) {}
+
+    fn logged(&self, _: &LogLine) {}
+
+    fn reported(&self, _: SpanReport) {}
+}
+
+/// The threads that deliver the event and read the log are not those of each other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn line_that_is_logged_at_once_belongs_to_its_invocation() {
+    let (function, mut logs) = echo(|_| {});
+    for number in 0..50 {
+        let number = number.to_string();
+        let mut options = InvokeOptions::default();
+        options.observer = Some(Arc::new(Numbered(number.clone())));
+        let event = with_query("/log", json!({ "label": number }));
+        function.invoke_with(event, options).await.unwrap();
+        let text = format!("says {number}");
+        let line = logs.wait_for_line(LogStream::Stdout, &text).await;
+        assert_eq!(line.request, Some(number));
+    }
     function.shutdown().await;
 }

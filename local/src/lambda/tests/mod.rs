@@ -148,17 +148,17 @@ impl Logs {
             .any(|line| line.stream == stream && line.line.contains(text))
     }
 
-    /// Waits for a line with this text.
-    async fn wait_for_line(&mut self, stream: LogStream, text: &str) {
+    /// Waits for a line with this text, and returns it.
+    async fn wait_for_line(&mut self, stream: LogStream, text: &str) -> LogLine {
         let found = async {
             while let Some(line) = self.0.recv().await {
                 if line.stream == stream && line.line.contains(text) {
-                    return;
+                    return line;
                 }
             }
             panic!("the log ended without {text:?}");
         };
-        timeout(TIMEOUT, found).await.expect(text);
+        timeout(TIMEOUT, found).await.expect(text)
     }
 }
 
