@@ -63,10 +63,12 @@ async fn handle(request: Request) -> Result<Value, Error> {
         "/abort" => process::abort(),
         "/sleep" => future::pending().await,
         "/big" => return Ok("x".repeat(7 * 1024 * 1024).into()),
-        // Logs at once, and is at work for a while.
+        // Logs at its beginning and its end.
         "/log" => {
-            println!("says {}", query.first("label").unwrap_or("-"));
-            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(20)));
+            let label = query.first("label").unwrap_or("-");
+            println!("{label} begins");
+            tokio::task::block_in_place(|| std::thread::sleep(Duration::from_millis(10)));
+            println!("{label} ends");
         }
         // Goes on when the test opens the gate.
         "/gate" => {

@@ -193,6 +193,11 @@ impl Instance {
                 () = sleep_until(idle_deadline) => return ExitCause::IdleTimedOut,
                 () = wait_for_closing(&mut self.closing) => return ExitCause::Closing,
             };
+            let is_poll = matches!(request, RuntimeRequest::Next(_));
+            if is_poll && self.guard.registry.concurrency() <= 1 {
+                // What the process has logged by now belongs to the invocation before.
+                self.process.output_is_read().await;
+            }
             if let Some(error) = self.handle(request) {
                 return ExitCause::InitError(error);
             }

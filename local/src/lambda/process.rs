@@ -1,15 +1,17 @@
 //! One process of a function, with its child processes.
 
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::io::AsyncRead;
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::config::LogStream;
 use super::environment::environment;
@@ -23,6 +25,8 @@ pub(super) struct Process {
     child: Child,
     id: u32,
     output: JoinSet<()>,
+    /// Second ends of the pipes that `output` reads.
+    pipes: Vec<OwnedFd>,
 }
 
 /// The way to end a process. Whatever is left of it is killed afterwards.
@@ -69,10 +73,28 @@ impl Process {
         let id = child
             .id()
             .expect("a child that was not waited for has an id");
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let pipes = [second_end(stdout.as_ref()), second_end(stderr.as_ref())];
         let mut output = JoinSet::new();
-        forward_output(&mut output, child.stdout.take(), log, LogStream::Stdout);
-        forward_output(&mut output, child.stderr.take(), log, LogStream::Stderr);
-        Ok(Self { child, id, output })
+        forward_output(&mut output, stdout, log, LogStream::Stdout);
+        forward_output(&mut output, stderr, log, LogStream::Stderr);
+        Ok(Self {
+            child,
+            id,
+            output,
+            pipes: pipes.into_iter().flatten().collect(),
+        })
+    }
+
+    /// Waits until what the process has written so far is read, for a moment at most: it may go on
+    /// writing. Cancel safe.
+    pub(super) async fn output_is_read(&self) {
+        let read = async {
+            while self.pipes.iter().any(has_output) {
+                sleep(READ_AGAIN).await;
+            }
+        };
+        let _ = timeout(LONGEST_READ, read).await;
     }
 
     /// Id of the process.
@@ -136,6 +158,20 @@ fn spawn(command: &mut Command) -> std::io::Result<Child> {
     command.spawn()
 }
 
+/// Returns another end of a pipe, which shows whether the pipe is empty. `None` if the system has none left.
+fn second_end(pipe: Option<&impl AsFd>) -> Option<OwnedFd> {
+    pipe?.as_fd().try_clone_to_owned().ok()
+}
+
+fn has_output(pipe: &OwnedFd) -> bool {
+    let mut pipes = [PollFd::new(pipe.as_fd(), PollFlags::POLLIN)];
+    let polled = poll(&mut pipes, PollTimeout::ZERO).is_ok();
+    polled
+        && pipes[0]
+            .revents()
+            .is_some_and(|found| found.contains(PollFlags::POLLIN))
+}
+
 fn forward_output(
     tasks: &mut JoinSet<()>,
     output: Option<impl AsyncRead + Unpin + Send + 'static>,
@@ -163,6 +199,11 @@ fn new_log_stream_name() -> String {
 /// Time that a process has to end by itself. Lambda gives 0.5 s with internal extensions only and
 /// 2 s with external ones; a loaded developer's machine gets the longer time.
 const GRACE_PERIOD: Duration = Duration::from_secs(2);
+
+/// The longest time that the next event waits for the output of the invocation before: far more than a read
+/// takes.
+const LONGEST_READ: Duration = Duration::from_millis(50);
+const READ_AGAIN: Duration = Duration::from_millis(1);
 
 const BUSY_TRIES: u32 = 20;
 

@@ -225,17 +225,23 @@ impl InvocationObserver for Numbered {
 
 /// The threads that deliver the event and read the log are not those of each other.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn line_that_is_logged_at_once_belongs_to_its_invocation() {
+async fn lines_at_the_beginning_and_the_end_of_an_invocation_belong_to_it() {
     let (function, mut logs) = echo(|_| {});
-    for number in 0..50 {
+    for number in 0..100 {
         let number = number.to_string();
-        let mut options = InvokeOptions::default();
-        options.observer = Some(Arc::new(Numbered(number.clone())));
+        let options = InvokeOptions {
+            observer: Some(Arc::new(Numbered(number.clone()))),
+            ..InvokeOptions::default()
+        };
         let event = with_query("/log", json!({ "label": number }));
         function.invoke_with(event, options).await.unwrap();
-        let text = format!("says {number}");
-        let line = logs.wait_for_line(LogStream::Stdout, &text).await;
-        assert_eq!(line.request, Some(number));
+    }
+    for number in 0..100 {
+        for when in ["begins", "ends"] {
+            let text = format!("{number} {when}");
+            let line = logs.wait_for_line(LogStream::Stdout, &text).await;
+            assert_eq!(line.request, Some(number.to_string()), "{text}");
+        }
     }
     function.shutdown().await;
 }
