@@ -90,8 +90,8 @@ impl Arguments {
                 if value.value {
                     return Err(syn::Error::new(
                         value.span(),
-                        "migrations is a folder, or false for an empty database; the nearest folder \
-                         `migrations` is the default",
+                        "migrations is a folder, or false for an empty database; the project's folder \
+                         is the default",
                     ));
                 }
                 self.migrations = Some(Migrations::None);

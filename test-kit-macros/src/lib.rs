@@ -28,7 +28,7 @@ use crate::expand::expand;
 /// | argument | meaning | default |
 /// | --- | --- | --- |
 /// | `stage = "staging"` | the stage | `development` |
-/// | `migrations = "path"` | the folder of the migrations; a relative path starts at the package's folder | the nearest folder `migrations` |
+/// | `migrations = "path"` | the folder of the migrations; a relative path starts at the package's folder | `migrations.folder` of `stagelink.toml`, or else the nearest folder `migrations` |
 /// | `migrations = false` | an empty database | |
 /// | `postgres = "npm:18"` | the source of the server | the variable `STAGELINK_POSTGRES`, or the first that works |
 /// | `flavor = "multi_thread"` | a runtime of several threads | `current_thread`, as in a function |

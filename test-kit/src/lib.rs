@@ -5,6 +5,7 @@ mod event;
 mod function;
 mod migrate;
 mod migrations;
+mod migrations_folder;
 mod options;
 mod relay;
 mod response;

@@ -1,17 +1,19 @@
 //! The options of a test's stage.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use stagelink_local_postgres::ServerSource;
 
 use crate::error::Error;
 use crate::migrations::Migrations;
+use crate::migrations_folder;
 
 /// Options of a [`TestStage`](crate::TestStage).
 ///
-/// Without any option the stage is `development`, and its database has the migrations of the nearest
-/// folder `migrations`: that of the package, or of a folder that it is in, up to the one with
-/// `Cargo.lock`.
+/// Without any option the stage is `development`, and its database has the migrations of the folder that
+/// `migrations.folder` of `stagelink.toml` names. Without that key it is the nearest folder `migrations`:
+/// that of the package, or of a folder that it is in, up to the one with `Cargo.lock`, or that beside
+/// `stagelink.toml`.
 ///
 /// ```
 /// use stagelink_test::TestOptions;
@@ -33,7 +35,7 @@ pub struct TestOptions {
 #[derive(Clone, Debug, Default)]
 enum Folder {
     #[default]
-    Nearest,
+    OfProject,
     Given(PathBuf),
     None,
 }
@@ -119,10 +121,7 @@ impl TestOptions {
         match &self.folder {
             Folder::None => Ok(Migrations::default()),
             Folder::Given(folder) => Migrations::read(&package.join(folder)),
-            Folder::Nearest => match nearest_folder(&package) {
-                Some(folder) => Migrations::read(&folder),
-                None => Ok(Migrations::default()),
-            },
+            Folder::OfProject => migrations_folder::read(&package),
         }
     }
 }
@@ -135,40 +134,9 @@ pub(crate) fn package_folder() -> PathBuf {
     )
 }
 
-/// Returns the nearest folder `migrations`, from the package's folder up to the workspace's.
-fn nearest_folder(package: &Path) -> Option<PathBuf> {
-    for folder in package.ancestors() {
-        let migrations = folder.join("migrations");
-        if migrations.is_dir() {
-            return Some(migrations);
-        }
-        if folder.join("Cargo.lock").exists() {
-            return None;
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nearest_folder_is_sought_up_to_the_workspace() {
-        let root = tempfile::tempdir().unwrap();
-        let workspace = root.path().join("workspace");
-        let package = workspace.join("functions/notes");
-        std::fs::create_dir_all(&package).unwrap();
-        std::fs::create_dir(root.path().join("migrations")).unwrap();
-        std::fs::write(workspace.join("Cargo.lock"), "").unwrap();
-        assert_eq!(nearest_folder(&package), None);
-        std::fs::create_dir(workspace.join("migrations")).unwrap();
-        let found = nearest_folder(&package);
-        assert_eq!(found, Some(workspace.join("migrations")));
-        std::fs::create_dir(package.join("migrations")).unwrap();
-        let found = nearest_folder(&package);
-        assert_eq!(found, Some(package.join("migrations")));
-    }
 
     #[test]
     fn folder_that_was_named_must_exist() {
