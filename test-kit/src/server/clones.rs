@@ -202,6 +202,10 @@ fn drop_rows<T>(_: T) {}
 
 /// Claims a clone, and returns the number of those that were ready, and whether a test has changed the role.
 /// Forgets those that are gone: a test may drop any, since its role owns all.
+///
+/// The clone gets the settings that the migrations have made for their database, and for roles in it (`ALTER
+/// DATABASE … SET`), since `CREATE DATABASE` copies none of them. The rows are copied as they are: a list such as
+/// `search_path` needs no quoting then. It happens here, so that a clone has them whichever way it became ready.
 const CLAIM: &str = "
     WITH found AS (
         SELECT name FROM public.clone WHERE template = $1::text AND state = 'ready'
@@ -212,6 +216,16 @@ const CLAIM: &str = "
             SELECT name FROM public.clone WHERE template = $1::text AND state = 'ready'
             AND NOT EXISTS (SELECT FROM pg_database WHERE datname = clone.name)
             FOR UPDATE SKIP LOCKED
+        )
+    ), settings AS (
+        INSERT INTO pg_db_role_setting (setdatabase, setrole, setconfig)
+        SELECT own.oid, setrole, setconfig
+        FROM found JOIN pg_database AS own ON own.datname = found.name
+        JOIN pg_database AS template ON template.datname = $1::text
+        JOIN pg_db_role_setting AS kept ON kept.setdatabase = template.oid
+        WHERE NOT EXISTS (
+            SELECT FROM pg_db_role_setting AS other
+            WHERE other.setdatabase = own.oid AND other.setrole = kept.setrole
         )
     )
     UPDATE public.clone SET state = 'used' FROM found WHERE clone.name = found.name

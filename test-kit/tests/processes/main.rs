@@ -347,6 +347,62 @@ async fn what_a_test_sets_on_its_role_is_undone_and_what_migrations_set_stays() 
 }
 
 #[tokio::test]
+async fn what_migrations_set_for_their_database_is_set_for_that_of_each_test() {
+    let server = OwnServer::start().await;
+    let folder = migrations(
+        "DO $$ BEGIN
+            EXECUTE format('ALTER DATABASE %I SET search_path = app, \"$user\", public', current_database());
+            EXECUTE format('ALTER DATABASE %I SET application_name = %L', current_database(), 'it''s \\ a, list');
+            EXECUTE format('ALTER ROLE CURRENT_USER IN DATABASE %I SET work_mem = %L', current_database(), '5MB');
+        END $$;
+        CREATE SCHEMA app;
+        CREATE TABLE app.notes (LIKE public.notes);",
+    );
+    // The second test changes what it got, and the third one has that of the migrations again.
+    for round in 0..3 {
+        let options = TestOptions::new()
+            .migrations(folder.path())
+            .postgres(server.url.parse().unwrap());
+        let stage = TestStage::start(options).await.unwrap();
+        let client = stage.database().client().await.unwrap();
+        let settings = "SELECT setconfig FROM pg_db_role_setting
+            WHERE setdatabase = (SELECT oid FROM pg_database WHERE datname = current_database())
+            ORDER BY setrole";
+        let rows = client.query(settings, &[]).await.unwrap();
+        let found: Vec<Vec<String>> = rows.iter().map(|row| row.get(0)).collect();
+        let of_database = [
+            "search_path=app, \"$user\", public",
+            "application_name=it's \\ a, list",
+        ];
+        assert_eq!(
+            found,
+            [&of_database[..], &["work_mem=5MB"]],
+            "round {round}"
+        );
+        let meant = "SELECT 'notes'::regclass = 'app.notes'::regclass, current_setting('work_mem')";
+        let row = client.query_one(meant, &[]).await.unwrap();
+        assert!(
+            row.get::<_, bool>(0),
+            "the search path is that of the database"
+        );
+        assert_eq!(row.get::<_, &str>(1), "5MB");
+        if round == 1 {
+            let reset = "DO $$ BEGIN
+                EXECUTE format('ALTER DATABASE %I RESET ALL', current_database());
+            END $$";
+            client.batch_execute(reset).await.unwrap();
+        }
+        drop(client);
+        stage.finish().await;
+    }
+    // With its database each setting of it is gone.
+    let left = "SELECT FROM pg_db_role_setting WHERE setdatabase <> 0
+        AND NOT EXISTS (SELECT FROM pg_database WHERE oid = setdatabase)";
+    assert!(server.admin.query(left, &[]).await.unwrap().is_empty());
+    server.server.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn databases_that_a_test_has_dropped_are_made_again() {
     let server = OwnServer::start().await;
     let options = TestOptions::new()
