@@ -76,6 +76,17 @@ mod tests {
     }
 
     #[test]
+    fn guide_of_the_board_names_each_header_that_is_hidden() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+        let guide = std::fs::read_to_string(folder.join("../docs/guides/board.md")).unwrap();
+        let guide = guide.to_ascii_lowercase();
+        assert!(guide.contains("its cookies and of the headers"));
+        for name in SECRETS.iter().filter(|name| **name != "cookie") {
+            assert!(guide.contains(&format!("`{name}`")), "{name}");
+        }
+    }
+
+    #[test]
     fn event_without_headers_is_shown_as_it_is() {
         for event in [
             json!(null),
