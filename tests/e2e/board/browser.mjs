@@ -80,7 +80,9 @@ export async function check(page, state) {
     await page.evaluate(readFileSync(tools.resolve("axe-core/axe.min.js"), "utf8"));
   }
   const findings = await page.evaluate(async () => {
-    const { violations } = await window.axe.run(document, { resultTypes: ["violations"] });
+    // By default axe-core leaves out the rule of WCAG 2.2 that what is pressed is 24 pixels wide and high.
+    const rules = { "target-size": { enabled: true } };
+    const { violations } = await window.axe.run(document, { resultTypes: ["violations"], rules });
     return violations.map(({ id, nodes }) => `${id}: ${nodes.map((node) => node.html).join("\n")}`);
   });
   assert.deepEqual(findings, [], state);
