@@ -95,6 +95,30 @@ async fn fault(words: &[&str]) -> Value {
     report["faults"].clone()
 }
 
+/// The longest faults for which no read may fail. The short drill has each fault for a second.
+#[tokio::test]
+async fn no_read_fails_while_the_database_stalls_for_five_seconds() {
+    let dev = Dev::start(&[]).await;
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    let local = format!("--local={}", url.rsplit(':').next().expect("a port"));
+    let words = ["--fault", "stall", "--for", "5s", "--requests", REQUESTS];
+    let (code, report) = drill(root(), &[&words[..], &[&local]].concat()).await;
+    assert_eq!(code, Some(0), "{report}");
+    let [case] = &report["cases"].as_array().expect("cases")[..] else {
+        panic!("one case: {report}");
+    };
+    assert_eq!(case["fault"], "stall", "{report}");
+    assert_eq!(case["reads"]["failed"], 0, "{report}");
+    assert_eq!(case["kept"]["lost"], 0, "{report}");
+    assert_eq!(case["kept"]["doubled"], 0, "{report}");
+    // They have waited for its end: the fault was there for as long as it says.
+    assert!(case["reads"]["met"].as_u64() >= Some(12), "{report}");
+    assert!(
+        case["reads"]["slowest_ms"].as_u64() >= Some(4_000),
+        "{report}"
+    );
+}
+
 #[tokio::test]
 async fn drill_on_another_programs_server_leaves_out_its_restart() {
     let server = Server::start(ServerOptions::new()).await.expect("a server");
