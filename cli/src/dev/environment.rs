@@ -198,8 +198,13 @@ impl StageVariables {
                     true => "",
                     false => "; with --remote STAGE it is given",
                 };
+            // Other variables have those for libpq's host.
+            let credentials = match value::names_a_host(&name) {
+                true => "",
+                false => " with its credentials",
+            };
             bail!(
-                "{source} sets {name} to an address beyond this machine with its credentials: functions of \
+                "{source} sets {name} to an address beyond this machine{credentials}: functions of \
                  a local stage do not get it, so that none changes what is real. Set {name} to a service on \
                  this machine, or remove it from {source}{of_remote}"
             );

@@ -107,12 +107,22 @@ fn address_beyond_this_machine_is_refused_without_its_value() {
     for value in [
         format!("REDIS=redis://:{CANARY}@cache.example.com"),
         format!("DATABASE_URL=postgres://app:{CANARY}@db.example.com/app"),
+        format!("JSON='{{\"url\":\"postgres://app:{CANARY}@db.example.com/app\"}}'"),
+        format!("OPTIONS=\"--url=postgres://app:{CANARY}@db.example.com/app\""),
+        format!("QUOTED=\"<postgres://app:{CANARY}@db.example.com/app>\""),
+        format!("PGHOST={CANARY}.example.com\nPGUSER=app\nPGPASSWORD={CANARY}"),
+        "PGHOSTADDR=10.0.0.7".to_owned(),
     ] {
         let error = refused(&[(".env", &value)], &[]);
         let name = value.split('=').next().unwrap();
         let expected = format!(".env sets {name} to an address beyond this machine");
         assert!(error.contains(&expected), "{error}");
     }
+    let text = "LINK=https://medium.com/@ada\nPGHOST=localhost\nPGPASSWORD=app\n";
+    assert_eq!(
+        read(&[(".env", text)], &[], &[]).unwrap().variables.len(),
+        3
+    );
 }
 
 #[test]
