@@ -39,3 +39,8 @@ pub(super) fn log_line(stage: &str, line: &LogLine) -> String {
     });
     json_line(&object.to_string())
 }
+
+/// Returns the sign that objects are missing: so many, or those of so many changes.
+pub(super) fn gap(left_out: u64) -> String {
+    json!({ "type": "gap", "left_out": left_out }).to_string()
+}

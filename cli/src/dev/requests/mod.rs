@@ -101,7 +101,10 @@ async fn show(
     loop {
         tokio::select! {
             _ = &mut stopped => break,
-            _ = clock.tick() => lines.show_long_ones(),
+            _ = clock.tick() => {
+                lines.output.tell_left_out();
+                lines.show_long_ones();
+            }
             event = events.recv() => match event {
                 Ok(event) => lines.show(event),
                 Err(RecvError::Lagged(count)) => lines.show_gap(count),
@@ -208,10 +211,10 @@ impl Lines {
     fn show_gap(&mut self, count: u64) {
         // The ends of some that run may be among what was missed.
         self.running.clear();
-        if !self.style.json {
-            self.output
-                .line(format!("  ! {count} changes came too fast to be shown"));
-        }
+        self.output.line(match self.style.json {
+            true => json::gap(count),
+            false => format!("  ! {count} changes came too fast to be shown"),
+        });
     }
 }
 
@@ -220,3 +223,32 @@ const LONG: Duration = Duration::from_secs(1);
 
 /// Log lines that wait for the line of their request. Its record counts the others.
 const MAX_KEPT_LINES: usize = 500;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_that_were_missed_are_told_as_text_and_as_json() {
+        for (json, expected) in [
+            (true, "{\"left_out\":7,\"type\":\"gap\"}"),
+            (false, "  ! 7 changes came too fast to be shown"),
+        ] {
+            let style = RequestStyle {
+                json,
+                noise: false,
+                is_remote: false,
+            };
+            let (output, queue) = LineOutput::to_a_test(1, json);
+            let mut lines = Lines {
+                style,
+                columns: Columns::of(&[], style),
+                output,
+                running: BTreeMap::new(),
+                streaming: BTreeSet::new(),
+            };
+            lines.show_gap(7);
+            assert_eq!(queue.try_iter().collect::<Vec<_>>(), [expected]);
+        }
+    }
+}
