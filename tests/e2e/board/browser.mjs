@@ -18,7 +18,8 @@ export function launch(further = []) {
 
 /**
  * Opens the board, and keeps the texts of its feed and of other answers in `page.texts`. The page knows which
- * of its buttons were shown and which were pressed (`unpressed`).
+ * of its buttons were shown and which were pressed (`unpressed`), has its clocks in `intervals`, and loses its
+ * feed by `dropFeed`.
  */
 export async function open(browser, url, options = {}) {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
@@ -41,11 +42,22 @@ export async function open(browser, url, options = {}) {
   await page.addInitScript(() => {
     const own = window.fetch;
     window.fetch = async (...args) => {
-      const response = await own(...args);
-      if (args[0] !== "/api/events" || !response.ok) return response;
+      if (args[0] !== "/api/events") return own(...args);
+      const feed = new AbortController();
+      // As the browser says of a connection that breaks.
+      window.dropFeed = () => feed.abort(new TypeError("network error"));
+      const response = await own(args[0], { ...args[1], signal: feed.signal });
+      if (!response.ok) return response;
       const [one, other] = response.body.tee();
       other.pipeThrough(new TextDecoderStream()).pipeTo(new WritableStream({ write: window.keepFeed })).catch(() => {});
       return new Response(one, response);
+    };
+    const repeat = window.setInterval;
+    window.intervals = [];
+    window.setInterval = (act, delay) => {
+      const id = repeat(act, delay);
+      window.intervals.push({ id, act, delay });
+      return id;
     };
   });
   await page.addInitScript(() => {

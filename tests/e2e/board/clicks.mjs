@@ -115,8 +115,25 @@ for (const name of ["Rotate credentials", "Fail over", "Reset connections", "Kil
   await page.getByLabel("It lasts").selectOption("");
 }
 await until("each change is a generation", () => staging.getByText("generation 3").isVisible());
+// What a screen reader is told comes when the script wants it.
+const pulse = () => page.evaluate(() => {
+  const { id, act } = window.intervals.find(({ delay }) => delay === 10_000);
+  clearInterval(id);
+  act();
+  return document.querySelector("#pulse").textContent;
+});
+await pulse();
 await ask("/api/fail");
-await page.locator("#effects li").first().filter({ hasText: /since then \d+ requests?, 1 failed/ }).waitFor();
+const effect = page.locator("#effects li").first();
+await effect.filter({ hasText: /since then \d+ requests?, 1 failed/ }).waitFor();
+// After a reconnect all requests come again, and none counts again.
+const [effectBefore, rowsBefore] = [await effect.textContent(), await count()];
+await page.evaluate(() => window.dropFeed());
+await page.locator("#link.lost").waitFor();
+await page.locator("#link.live").waitFor();
+await until("all requests are there again", async () => (await count()) === rowsBefore);
+assert.equal(await effect.textContent(), effectBefore);
+assert.equal(await pulse(), "in the last 10 s 1 request, 1 failed");
 // A phase that has begun and did not end is that phase, in the bars, in words and in the table.
 await ask("/api/stall");
 await until("the stalled phase is shown", async () => (await rows.nth(0).locator(".fall i.tls.unfinished").count()) === 1);

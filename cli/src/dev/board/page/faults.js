@@ -146,10 +146,10 @@ function newEffect(title) {
   return effect;
 }
 
-/** Counts finished requests for the faults before them. */
+/** Counts requests that have ended for the faults before them. Each comes here once. */
 export function countEffects(records) {
   if (effects.length === 0) return;
-  for (const record of records.filter((record) => record.is_finished)) {
+  for (const record of records) {
     const ends = Date.parse(record.time) + (record.duration_ms ?? 0);
     for (const effect of effects.filter((effect) => ends >= effect.at)) {
       effect.requests += 1;

@@ -3,7 +3,7 @@
 import { byId, clock, plain, say, uncoloured } from "./elements.js";
 import { showCourse } from "./actions.js";
 import { countEffects, showFaults, showFaultForm } from "./faults.js";
-import { forgetRequests, showRequests } from "./requests.js";
+import { countRequests, forgetRequests, showRequests } from "./requests.js";
 import { listen } from "./server.js";
 import { showStages } from "./stages.js";
 
@@ -23,6 +23,22 @@ function showState(state) {
   // The server sends all requests again.
   if (state === "live" && wasLive) forgetRequests();
   wasLive ||= state === "live";
+}
+
+/** The ids of requests whose ends have come. The server keeps 2,000, and sends those again after a gap. */
+const ended = new Set();
+const MOST_ENDED = 4000;
+
+/** Returns the records of requests that have ended and were not counted before. */
+function newlyEnded(records) {
+  const fresh = records.filter((record) => record.is_finished && !ended.has(record.id));
+  for (const { id } of fresh) ended.add(id);
+  // A set has its members in the order in which they came.
+  for (const id of ended) {
+    if (ended.size <= MOST_ENDED) break;
+    ended.delete(id);
+  }
+  return fresh;
 }
 
 let isRemote = false;
@@ -58,7 +74,9 @@ listen({
   },
   requests: (records) => {
     showRequests(records);
-    countEffects(records);
+    const fresh = newlyEnded(records);
+    countRequests(fresh);
+    countEffects(fresh);
   },
   gap: forgetRequests,
   build: showBuild,
