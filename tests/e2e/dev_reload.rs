@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -380,6 +381,36 @@ async fn file_that_a_program_includes_from_outside_of_its_crate_is_watched() {
     wait_for(&dev, &hello, "one").await;
     save(&project, "data/word.txt", "two");
     wait_for(&dev, &hello, "two").await;
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
+}
+
+#[tokio::test]
+async fn file_that_a_program_reads_is_watched_in_a_folder_of_any_name_and_behind_a_link() {
+    let program = "mod shared;\nmod target;\nfn main() {\n    runtime::serve(|| {\n        let page = \
+                   include_str!(\"../.pages/dist/page.txt\");\n        \
+                   format!(\"{} {} {page}\", target::WORD, shared::WORD)\n    })\n}\n";
+    let word = |word: &str| format!("pub const WORD: &str = {word:?};\n");
+    let module = "functions/hello/src/target/mod.rs";
+    let page = "functions/hello/.pages/dist/page.txt";
+    let shared = "shared/mod.rs";
+    let project = answer_project(&[
+        (HELLO, program),
+        (module, &word("one")),
+        (shared, &word("one")),
+        (page, "one"),
+    ]);
+    let link = project.root().join("functions/hello/src/shared");
+    symlink("../../../shared", link).expect("a link");
+    let dev = Dev::start(&["--project", project.path()]).await;
+    let hello = url(&dev, "staging", "hello");
+    wait_for(&dev, &hello, "one one one").await;
+    assert_eq!(builds(&dev), 0, "{}", dev.log());
+    save(&project, module, &word("two"));
+    wait_for(&dev, &hello, "two one one").await;
+    save(&project, shared, &word("two"));
+    wait_for(&dev, &hello, "two two one").await;
+    save(&project, page, "two");
+    wait_for(&dev, &hello, "two two two").await;
     assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 

@@ -242,7 +242,9 @@ impl Reload {
     async fn build(&mut self, step: &Step) -> anyhow::Result<Vec<BuiltFunction>> {
         if self.is_outdated {
             self.packages = functions::find_packages(&self.project).await?;
-            self.sources = Sources::find(&self.project, &self.packages).await?;
+            let sources = Sources::find(&self.project, &self.packages).await?;
+            let before = std::mem::replace(&mut self.sources, sources);
+            self.sources.keep_read_files(before);
             self.is_outdated = false;
             // Those of a crate that is new are watched from here on, while it is built.
             self.watcher.set_list(self.list());

@@ -79,10 +79,18 @@ impl Sources {
         self.crates.iter().map(PathBuf::as_path)
     }
 
-    /// Single files to look at. They may be missing.
+    /// Single files to look at, which may be missing. Those that were read are here also where they are in a
+    /// crate: the look through its folders leaves some out by their names, and follows no links. A build writes
+    /// those in cargo's output itself.
     pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
-        let beside = self.read.iter().filter(|file| !self.is_in_a_crate(file));
-        self.settings.iter().chain(beside).map(PathBuf::as_path)
+        let read = self.read.iter();
+        let read = read.filter(|file| !file.starts_with(&self.target));
+        self.settings.iter().chain(read).map(PathBuf::as_path)
+    }
+
+    /// Takes over the read files of older sources, until a build lists them anew: one that fails lists none.
+    pub(super) fn keep_read_files(&mut self, of: Self) {
+        self.read = of.read;
     }
 
     /// Returns whether a changed file may change a program. After a build that has `failed` each file of
@@ -109,10 +117,6 @@ impl Sources {
         }
         let is_source = file.extension().is_some_and(|end| end == "rs") || name == "Cargo.toml";
         is_source || failed
-    }
-
-    fn is_in_a_crate(&self, file: &Path) -> bool {
-        self.crate_of(file).is_some()
     }
 
     fn crate_of(&self, file: &Path) -> Option<&Path> {
@@ -186,6 +190,12 @@ fn tidy(path: &Path) -> PathBuf {
     for component in path.components() {
         match component {
             Component::ParentDir => {
+                // What is above a linked folder is above its target.
+                if tidied.is_symlink()
+                    && let Ok(target) = tidied.canonicalize()
+                {
+                    tidied = target;
+                }
                 tidied.pop();
             }
             component => tidied.push(component),
@@ -218,6 +228,9 @@ mod tests {
             settings: ["/p/Cargo.toml"].map(PathBuf::from).into(),
             read: [
                 "/p/functions/hello/page.html",
+                "/p/functions/hello/src/target/mod.rs",
+                "/p/functions/hello/.pages/dist/page.html",
+                "/p/out/debug/build/hello/out/made.rs",
                 "/p/migrations/V1__a.sql",
                 "/p/words",
             ]
@@ -235,6 +248,8 @@ mod tests {
             ("/p/functions/hello/src/main.rs", true, true),
             ("/p/crates/text/Cargo.toml", true, true),
             ("/p/functions/hello/page.html", true, true),
+            ("/p/functions/hello/src/target/mod.rs", true, true),
+            ("/p/functions/hello/.pages/dist/page.html", true, true),
             ("/p/migrations/V1__a.sql", true, true),
             ("/p/words/de.txt", true, true),
             ("/p/words/.de.txt.swp", false, false),
@@ -260,11 +275,27 @@ mod tests {
                 "{file}"
             );
         }
-        assert!(
-            sources
-                .files()
-                .any(|file| file == Path::new("/p/migrations/V1__a.sql"))
-        );
+    }
+
+    #[test]
+    fn read_file_is_looked_at_whatever_its_folder_is_named_but_for_cargos_output() {
+        let sources = sources();
+        let files: Vec<_> = sources.files().collect();
+        for (file, expected) in [
+            ("/p/migrations/V1__a.sql", true),
+            ("/p/functions/hello/src/target/mod.rs", true),
+            ("/p/functions/hello/.pages/dist/page.html", true),
+            ("/p/out/debug/build/hello/out/made.rs", false),
+        ] {
+            assert_eq!(files.contains(&Path::new(file)), expected, "{file}");
+        }
+        let mut anew = Sources {
+            target: "/p/out".into(),
+            ..Sources::default()
+        };
+        anew.keep_read_files(sources);
+        let mut kept = anew.files();
+        assert!(kept.any(|file| file.ends_with("V1__a.sql")));
     }
 
     #[test]
@@ -273,6 +304,15 @@ mod tests {
         let expected = ["/p/a b/main.rs", "/p/V1__a.sql"].map(PathBuf::from);
         assert_eq!(dep_info(text), expected.into());
         assert!(dep_info("").is_empty());
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("common/pages")).unwrap();
+        fs::create_dir(root.join("src")).unwrap();
+        std::os::unix::fs::symlink(root.join("common/pages"), root.join("src/pages")).unwrap();
+        assert_eq!(
+            tidy(&root.join("src/pages/../word.txt")),
+            root.join("common/word.txt")
+        );
     }
 
     #[tokio::test]

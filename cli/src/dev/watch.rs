@@ -49,10 +49,14 @@ struct FileState {
 }
 
 impl WatchList {
-    /// Returns whether a file is one of the list, or in one of its folders.
-    fn names(&self, file: &Path) -> bool {
+    /// Returns whether a look comes to a file: it is one of the list, or in one of its folders and none that is
+    /// left out is between.
+    fn reaches(&self, file: &Path) -> bool {
         let is_named = |path: &Path| self.files.contains(path) || self.folders.contains(path);
-        file.ancestors().any(is_named)
+        let is_end = |path: &&Path| {
+            is_named(path) || (*path != file && (self.is_left_out(path) || path.is_symlink()))
+        };
+        file.ancestors().find(is_end).is_some_and(is_named)
     }
 
     /// Returns whether a folder holds no sources: cargo's output, a hidden folder, packages of npm, or
@@ -99,8 +103,8 @@ impl FileWatcher {
         let before = std::mem::replace(&mut self.list, list);
         let now = self.look();
         let list = &self.list;
-        self.seen.retain(|file, _| list.names(file));
-        let more = now.into_iter().filter(|(file, _)| !before.names(file));
+        self.seen.retain(|file, _| list.reaches(file));
+        let more = now.into_iter().filter(|(file, _)| !before.reaches(file));
         self.seen.extend(more);
     }
 
@@ -351,5 +355,40 @@ mod tests {
         assert!(none.is_err(), "{none:?}");
         fs::write(folder.path().join("migration"), "changed").unwrap();
         assert_eq!(names(&watcher.changed().await), ["migration"]);
+    }
+
+    #[tokio::test]
+    async fn single_file_is_noticed_in_a_folder_that_is_left_out_or_linked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, shared) = (folder.path().join("hello"), folder.path().join("shared"));
+        let parts = ["target", ".pages", "dist", "linked"];
+        for part in &parts[..3] {
+            fs::create_dir_all(root.join(part)).unwrap();
+        }
+        fs::create_dir(&shared).unwrap();
+        std::os::unix::fs::symlink(&shared, root.join("linked")).unwrap();
+        let file = |part: &str| root.join(part).join(format!("{part}.rs"));
+        for part in parts {
+            fs::write(file(part), "one").unwrap();
+        }
+        let list = |files: BTreeSet<PathBuf>| WatchList {
+            folders: [root.clone()].into(),
+            files,
+            target: root.join("out"),
+        };
+        let mut watcher = FileWatcher::new(list(BTreeSet::new()));
+        // A build lists them: they are known from then on, and no change.
+        watcher.set_list(list(parts.map(file).into()));
+        let none = timeout(INTERVAL, watcher.changed()).await;
+        assert!(none.is_err(), "{none:?}");
+        for part in parts {
+            fs::write(file(part), "two").unwrap();
+            let expected = [format!("{part}.rs")];
+            assert_eq!(names(&watcher.changed().await), expected);
+        }
+        // Files that are no longer read have not been removed by that.
+        watcher.set_list(list(BTreeSet::new()));
+        let none = timeout(INTERVAL, watcher.changed()).await;
+        assert!(none.is_err(), "{none:?}");
     }
 }
