@@ -15,6 +15,16 @@ pub enum Direction {
     ToClient,
 }
 
+/// The place of some bytes between the shortest and the longest latency, from 0 to 1.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct JitterShare(f64);
+
+impl JitterShare {
+    pub(super) fn random() -> Self {
+        Self(f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX))
+    }
+}
+
 /// The current conditions of a network.
 ///
 /// Connections are numbered in their order. A fault of all open connections applies to those below
@@ -90,15 +100,14 @@ impl Conditions {
         }
     }
 
-    /// Returns the delay of bytes that are sent now.
-    pub(super) fn delay_now(&self, direction: Direction) -> Duration {
+    /// Returns the delay of bytes with this share of the jitter.
+    pub(super) fn delay_of(&self, direction: Direction, share: JitterShare) -> Duration {
         let (latency, jitter) = self.latency;
         if direction == Direction::ToServer || (latency.is_zero() && jitter.is_zero()) {
             return self.delay;
         }
         // From 0 to twice the jitter, so that the middle is the latency.
-        let share = f64::from(Uuid::new_v4().as_fields().0) / f64::from(u32::MAX);
-        let changed = latency + jitter.mul_f64(2.0 * share);
+        let changed = latency + jitter.mul_f64(2.0 * share.0);
         self.delay + changed.saturating_sub(jitter)
     }
 
@@ -166,10 +175,11 @@ mod tests {
         network.delay = ms(1);
         network.latency = (ms(100), ms(50));
         for _ in 0..100 {
-            let delay = network.delay_now(Direction::ToClient);
+            let delay = network.delay_of(Direction::ToClient, JitterShare::random());
             assert!((ms(51)..=ms(151)).contains(&delay), "{delay:?}");
         }
-        assert_eq!(network.delay_now(Direction::ToServer), ms(1));
+        let share = JitterShare::random();
+        assert_eq!(network.delay_of(Direction::ToServer, share), ms(1));
     }
 
     #[test]

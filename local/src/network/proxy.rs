@@ -100,14 +100,15 @@ impl Proxy {
         self.network.send_modify(|now| now.upstream = upstream);
     }
 
-    /// Sets the delay of each direction for bytes that are sent from now on. It does not apply to
-    /// opening a TCP connection. Default: zero.
+    /// Sets the delay of each direction for bytes that are sent from now on; a shorter one also applies
+    /// to bytes under way. It does not apply to opening a TCP connection. Default: zero.
     pub fn delay(&self, delay: Duration) {
         self.network.send_modify(|now| now.delay = delay);
     }
 
     /// Delays the bytes to the client that are sent from now on, each time by another duration
-    /// between `latency - jitter` and `latency + jitter`. Default: zero.
+    /// between `latency - jitter` and `latency + jitter`. A shorter delay also applies to bytes under
+    /// way, so zero ends it for them. Default: zero.
     pub fn set_latency(&self, latency: Duration, jitter: Duration) {
         self.network
             .send_modify(|now| now.latency = (latency, jitter));

@@ -11,7 +11,7 @@ use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::conditions::{Conditions, Direction};
+use super::conditions::{Conditions, Direction, JitterShare};
 
 /// A connection through the network.
 pub(super) struct Relay {
@@ -26,6 +26,9 @@ pub(super) struct Relay {
 struct InFlight {
     /// The bytes. No bytes mean the end of the stream, an error a broken connection.
     data: io::Result<Vec<u8>>,
+    sent: Instant,
+    jitter: JitterShare,
+    /// By the conditions at the time of sending.
     due: Instant,
 }
 
@@ -112,8 +115,14 @@ impl Relay {
                 {
                     self.round_trips.fetch_add(1, Ordering::SeqCst);
                 }
-                let due = Instant::now() + self.network.borrow().delay_now(direction);
-                if sender.send(InFlight { data, due }).await.is_err() || is_last {
+                let (sent, jitter) = (Instant::now(), JitterShare::random());
+                let data = InFlight {
+                    data,
+                    sent,
+                    jitter,
+                    due: sent + self.network.borrow().delay_of(direction, jitter),
+                };
+                if sender.send(data).await.is_err() || is_last {
                     return Ok(());
                 }
             }
@@ -152,7 +161,7 @@ impl Relay {
     ) -> io::Result<()> {
         let mut network = self.network.clone();
         while let Some(sent) = in_flight.recv().await {
-            sleep_until(sent.due).await;
+            wait_until_due(&sent, direction, &mut network).await;
             let _ = network
                 .wait_for(|now| now.allows(direction, self.number))
                 .await;
@@ -188,6 +197,29 @@ impl Relay {
             rest = left;
         }
         Ok(())
+    }
+}
+
+/// Waits until data is due. A delay that becomes shorter meanwhile, or while the data is behind other data,
+/// is shorter for it, too; a longer one is for data that is sent later.
+async fn wait_until_due(
+    sent: &InFlight,
+    direction: Direction,
+    network: &mut watch::Receiver<Conditions>,
+) {
+    let mut due = sent.due;
+    loop {
+        let delay = network.borrow_and_update().delay_of(direction, sent.jitter);
+        due = due.min(sent.sent + delay);
+        tokio::select! {
+            () = sleep_until(due) => return,
+            changed = network.changed() => {
+                if changed.is_err() {
+                    // The proxy is dropped, and the connection is cut.
+                    return;
+                }
+            }
+        }
     }
 }
 

@@ -278,6 +278,32 @@ async fn latency_delays_the_bytes_to_the_client_alone() {
 }
 
 #[tokio::test]
+async fn end_of_a_latency_brings_the_bytes_under_way_and_a_longer_one_is_for_later_bytes() {
+    let (proxy, listener) = network().await;
+    let (mut client, mut server) = connection(&proxy, &listener).await;
+    let hour = Duration::from_hours(1);
+    proxy.set_latency(hour, Duration::ZERO);
+    server.write_all(b"a").await.unwrap();
+    assert_silent(&mut client).await;
+    // These are behind the others.
+    server.write_all(b"b").await.unwrap();
+    assert_silent(&mut client).await;
+    proxy.set_latency(Duration::ZERO, Duration::ZERO);
+    let received = timeout(Duration::from_secs(10), client.read_u16()).await;
+    assert_eq!(received.unwrap().unwrap(), u16::from_be_bytes(*b"ab"));
+
+    let latency = Duration::from_millis(300);
+    proxy.set_latency(latency, Duration::ZERO);
+    let started = Instant::now();
+    server.write_all(b"c").await.unwrap();
+    assert_silent(&mut client).await;
+    proxy.set_latency(hour, Duration::ZERO);
+    let received = timeout(Duration::from_secs(10), client.read_u8()).await;
+    assert_eq!(received.unwrap().unwrap(), b'c');
+    assert!(started.elapsed() >= latency);
+}
+
+#[tokio::test]
 async fn new_connections_are_reset_until_it_ends() {
     let (proxy, listener) = network().await;
     let (mut client, _server) = connection(&proxy, &listener).await;
