@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 use stagelink_local_postgres::{Server, ServerOptions};
-use stagelink_tests::{SmallProject, root, stagelink_command};
+use stagelink_tests::{SmallProject, root, send, stagelink_command};
 use tokio::process::Command;
 use tokio::time::{sleep, timeout};
 
@@ -159,31 +159,50 @@ async fn drill_that_is_interrupted_ends_its_faults_and_says_what_it_did() {
     let faults = async |words: &[&str]| fault(&[&[&*local][..], words].concat()).await;
     // Another stage's fault is none of the drill's.
     faults(&["latency", "--latency", "1", "--stage", "production"]).await;
-    let words = [
-        "--fault",
-        "stall",
-        "--fault",
-        "latency",
-        "--for",
-        "5m",
-        "--requests",
-        REQUESTS,
-        &local,
-    ];
+    let of_stage = |fault: &Value| fault["stage"] == "staging";
+    let words = ["--fault", "stall", "--fault", "latency"];
+    let stderr = interrupted_drill(&local, &words, of_stage).await;
+    let words = "stopped by SIGINT in the case latency of stage staging, after 0 of 2 cases: its faults were ended";
+    assert!(stderr.contains(words), "{stderr}");
+    assert!(stderr.contains("their texts begin with drill-"), "{stderr}");
+    let left = faults(&["list"]).await;
+    let left = left.as_array().expect("faults");
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0]["stage"], "production", "{left:?}");
+
+    // The server of all stages is down meanwhile.
+    let of_all = |fault: &Value| fault["fault"]["type"] == "restart";
+    let stderr = interrupted_drill(&local, &["--fault", "restart"], of_all).await;
+    assert!(
+        stderr.contains("its faults were ended (restart)"),
+        "{stderr}"
+    );
+    assert_eq!(faults(&["list"]).await.as_array(), Some(left));
+    let site = format!("{url}/api/guestbook");
+    assert_eq!(send("GET", &site, &[], "").await.status, 200);
+    drop(dev);
+}
+
+/// Starts a drill of five minutes, interrupts it when such a fault is active, and returns what it said.
+async fn interrupted_drill(
+    local: &str,
+    words: &[&str],
+    is_meant: impl Fn(&Value) -> bool,
+) -> String {
     let drill = Command::new(stagelink_command().await)
         .current_dir(root())
         .arg("drill")
         .args(words)
+        .args(["--for", "5m", "--requests", REQUESTS, local])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .expect("the command starts");
-    let of_drill = |fault: &Value| fault["stage"] == "staging";
     let begun = async {
         loop {
-            let active = faults(&["list"]).await;
-            if active.as_array().expect("faults").iter().any(of_drill) {
+            let active = fault(&[local, "list"]).await;
+            if active.as_array().expect("faults").iter().any(&is_meant) {
                 break;
             }
             sleep(Duration::from_millis(100)).await;
@@ -195,16 +214,9 @@ async fn drill_that_is_interrupted_ends_its_faults_and_says_what_it_did() {
     let pid = i32::try_from(drill.id().expect("it runs")).expect("a process id");
     kill(Pid::from_raw(pid), Signal::SIGINT).expect("a signal");
     let output = drill.wait_with_output().await.expect("it ends");
-    let stderr = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    let words = "stopped by SIGINT in the case latency of stage staging, after 0 of 2 cases: its faults were ended";
-    assert!(stderr.contains(words), "{stderr}");
-    assert!(stderr.contains("their texts begin with drill-"), "{stderr}");
-    let left = faults(&["list"]).await;
-    let left = left.as_array().expect("faults");
-    assert_eq!(left.len(), 1, "{left:?}");
-    assert_eq!(left[0]["stage"], "production", "{left:?}");
-    drop(dev);
+    stderr
 }
 
 /// No `stagelink dev` runs there, so the drill starts one.

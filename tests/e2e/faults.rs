@@ -300,6 +300,48 @@ async fn faults_of_database_provider_and_instances_end_with_clear_or_by_their_na
     assert_eq!(site.dev.end(Signal::SIGINT).await, Some(0));
 }
 
+#[tokio::test]
+async fn server_that_a_restart_keeps_down_starts_at_its_time_or_by_clear_and_not_at_the_end_of_dev()
+{
+    let site = Site::start().await;
+
+    // The time of the first is up while the server is down, so its end fails at first.
+    site.fault(&["read-only", "--stage", "staging", "--for", "5s"])
+        .await;
+    let both = site.fault(&["restart", "--for", "8s"]).await;
+    let restart = &both["faults"][1];
+    assert_eq!(restart["fault"]["type"], "restart", "{both}");
+    assert_eq!(restart["stage"], Value::Null, "{both}");
+    let left = restart["ends_in_ms"].as_u64().expect("milliseconds");
+    let begun = Instant::now();
+    assert!(asks_for_tls(site.port().await).await.is_err());
+    let mut still = both["faults"].clone();
+    while still != json!([]) {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{still}");
+        sleep(Duration::from_millis(100)).await;
+        still = site.fault(&["list"]).await["faults"].clone();
+    }
+    // Less a second for the way of the answer.
+    assert!(begun.elapsed() + Duration::from_secs(1) > Duration::from_millis(left));
+    assert_eq!(site.read().await.status, 200);
+    assert_eq!(site.write().await.status, 201);
+
+    // The server starts before the end of what needs it.
+    site.fault(&["read-only", "--stage", "staging"]).await;
+    site.fault(&["restart", "--for", "1h"]).await;
+    let cleared = site.fault(&["clear"]).await;
+    let ended = cleared["ended"].as_array().expect("faults");
+    let ended: Vec<_> = ended.iter().map(|fault| &fault["type"]).collect();
+    assert_eq!(ended, ["restart", "read_only"], "{cleared}");
+    assert_eq!(cleared["faults"], json!([]));
+    assert_eq!(site.read().await.status, 200);
+    assert_eq!(site.write().await.status, 201);
+
+    site.fault(&["restart", "--for", "1h"]).await;
+    // It is waited for 30 s at most.
+    assert_eq!(site.dev.end(Signal::SIGINT).await, Some(0));
+}
+
 /// Waits until so many processes are stopped: each gets the signal when it runs next.
 async fn wait_for_stopped(dev: &Dev, expected: usize) {
     let end = Instant::now() + Duration::from_secs(60);

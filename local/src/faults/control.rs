@@ -2,10 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::active::ActiveFault;
 use super::fault::{Fault, LONGEST, Lasting};
@@ -26,7 +26,7 @@ struct Inner {
     stages: Vec<FaultyStage>,
     heroku: FaultAccess,
     server: Mutex<Option<SharedServer>>,
-    active: Mutex<Vec<Active>>,
+    active: Mutex<Vec<Arc<Active>>>,
     last_number: AtomicU64,
     /// Held while a fault begins or ends.
     changing: tokio::sync::Mutex<()>,
@@ -45,6 +45,8 @@ struct Active {
 enum ActiveUndo {
     Stage(Undo),
     Api(FaultId),
+    /// The server is down, and has to be started.
+    Server(SharedServer),
 }
 
 impl FaultControl {
@@ -70,7 +72,7 @@ impl FaultControl {
     }
 
     /// Injects a fault into a stage. Returns when it has its effect: after a rotation, a failover or a
-    /// restart.
+    /// restart, and for a restart with a duration when the server is down.
     ///
     /// # Errors
     ///
@@ -121,7 +123,7 @@ impl FaultControl {
     pub async fn clear(&self, stage: Option<&str>) -> Result<Vec<Fault>, Error> {
         let index = stage.map(|stage| self.index_of(stage)).transpose()?;
         let control = self.clone();
-        // A task of its own: a fault that has left the list has to end.
+        // A task of its own: an end that has begun has to be finished.
         let task = tokio::spawn(async move {
             let inner = &control.0;
             let _guard = inner.changing.lock().await;
@@ -170,17 +172,7 @@ impl FaultControl {
         duration: Option<Duration>,
     ) -> Result<(), Error> {
         let inner = &self.0;
-        let guard = inner.changing.lock().await;
-        if fault == Fault::Restart {
-            // The guard would keep other faults waiting while the server is down.
-            drop(guard);
-            let server = lock(&inner.server).clone();
-            let server = server.ok_or_else(|| {
-                let message = "could not restart the Postgres server: this program does not run it";
-                Error::new(ErrorKind::Unsupported, message)
-            })?;
-            return server.restart(duration.unwrap_or_default()).await;
-        }
+        let _guard = inner.changing.lock().await;
         let stage = (!fault.is_of_all_stages()).then_some(index);
         // The one before of this kind ends first.
         let name = fault.name();
@@ -189,6 +181,7 @@ impl FaultControl {
             .await?;
         let undo = match api_failure(&fault) {
             Some(failure) => Some(ActiveUndo::Api(inner.heroku.inject(ApiFault::new(failure)))),
+            None if fault == Fault::Restart => inner.restart(duration.is_some()).await?,
             None => {
                 let lasts = duration.is_some() || fault.lasting() == Lasting::UntilCleared;
                 let begun = inner.stages[index].begin(&fault, lasts).await?;
@@ -209,11 +202,14 @@ impl FaultControl {
             let inner = Arc::downgrade(&self.0);
             tokio::spawn(async move {
                 sleep_until(ends).await;
-                let Some(inner) = inner.upgrade() else { return };
-                let _guard = inner.changing.lock().await;
-                let ended = inner.end_all(|active| active.number == number).await;
-                if let Err(error) = ended {
-                    tracing::warn!(error = ?error, "a fault could not be ended");
+                let mut is_first = true;
+                // The server that an end needs may be down by another fault.
+                while let Some(Err(error)) = end_one(&inner, number).await {
+                    if is_first {
+                        tracing::warn!(error = ?error, "a fault could not be ended: it is tried again");
+                    }
+                    is_first = false;
+                    sleep(END_PAUSE).await;
                 }
             });
         }
@@ -225,16 +221,34 @@ impl Inner {
     /// Adds a fault to the list, and returns its number.
     fn add(&self, fault: Active) -> u64 {
         let number = self.last_number.fetch_add(1, Ordering::Relaxed) + 1;
-        lock(&self.active).push(Active { number, ..fault });
+        lock(&self.active).push(Arc::new(Active { number, ..fault }));
         number
     }
 
-    /// Ends the faults that are meant, whatever fails on another one.
+    /// Restarts the server. With `lasts` it only shuts it down, and returns what starts it.
+    async fn restart(&self, lasts: bool) -> Result<Option<ActiveUndo>, Error> {
+        let server = lock(&self.server).clone();
+        let server = server.ok_or_else(|| {
+            let message = "could not restart the Postgres server: this program does not run it";
+            Error::new(ErrorKind::Unsupported, message)
+        })?;
+        if !lasts {
+            return server.restart().await.map(|()| None);
+        }
+        server.shut_down().await?;
+        Ok(Some(ActiveUndo::Server(server)))
+    }
+
+    /// Ends the faults that are meant, whatever fails on another one. Each is in the list until it has
+    /// ended; `changing` is held, so that none is ended twice.
     async fn end_all(&self, is_meant: impl Fn(&Active) -> bool) -> Result<Vec<Fault>, Error> {
-        let meant: Vec<Active> = {
-            let mut active = lock(&self.active);
-            active.extract_if(.., |active| is_meant(active)).collect()
+        let mut meant: Vec<Arc<Active>> = {
+            let active = lock(&self.active);
+            let meant = active.iter().filter(|active| is_meant(active));
+            meant.cloned().collect()
         };
+        // The ends of others may need the server.
+        meant.sort_by_key(|active| !matches!(active.undo, ActiveUndo::Server(_)));
         let (mut ended, mut failed) = (Vec::new(), None);
         for active in meant {
             let result = match (&active.undo, active.stage) {
@@ -242,21 +256,29 @@ impl Inner {
                     self.heroku.remove(*id);
                     Ok(())
                 }
+                (ActiveUndo::Server(server), _) => server.start_again().await,
                 (ActiveUndo::Stage(undo), Some(index)) => {
                     self.stages[index].end(&active.fault, undo).await
                 }
                 (ActiveUndo::Stage(_), None) => Ok(()),
             };
             match result {
-                Ok(()) => ended.push(active.fault),
-                Err(error) => {
-                    lock(&self.active).push(active);
-                    failed = failed.or(Some(error));
+                Ok(()) => {
+                    lock(&self.active).retain(|of| of.number != active.number);
+                    ended.push(active.fault.clone());
                 }
+                Err(error) => failed = failed.or(Some(error)),
             }
         }
         failed.map_or(Ok(ended), Err)
     }
+}
+
+/// Ends the fault of this number, if it is still in the list; none where the stages are gone.
+async fn end_one(inner: &Weak<Inner>, number: u64) -> Option<Result<Vec<Fault>, Error>> {
+    let inner = inner.upgrade()?;
+    let _guard = inner.changing.lock().await;
+    Some(inner.end_all(|active| active.number == number).await)
 }
 
 /// Returns the failure of the provider's API that is the fault.
@@ -303,3 +325,6 @@ impl fmt::Debug for FaultControl {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// Pause between the attempts to end a fault whose time is up.
+const END_PAUSE: Duration = Duration::from_millis(500);

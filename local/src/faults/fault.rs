@@ -19,8 +19,8 @@ pub enum Fault {
     /// The database moves to another address, as in a failover: connections are reset, the old address
     /// refuses, and the config var has the new URL. The data is the same. Happens once.
     FailOver,
-    /// The server shuts down and starts again. With a duration it is down for so long. All stages have
-    /// one server.
+    /// The server shuts down and starts again. With a duration it is down for so long, or until the fault
+    /// is cleared. All stages have one server.
     Restart,
     /// Bytes that the database sends arrive later.
     Latency {

@@ -2,11 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use stagelink_local_postgres::Server;
 use tokio::sync::Mutex;
-use tokio::time::sleep;
 
 use crate::{Error, ErrorKind};
 
@@ -20,7 +18,8 @@ impl SharedServer {
         Self(Arc::new(Mutex::new(Some(server))))
     }
 
-    /// Stops the server, as [`Server::stop`] does. A restart that is under way is waited for.
+    /// Stops the server, as [`Server::stop`] does, also one that a fault has shut down. A change that is
+    /// under way is waited for, and no fault starts the server again.
     ///
     /// # Errors
     ///
@@ -32,26 +31,30 @@ impl SharedServer {
         }
     }
 
-    /// Shuts the server down, waits for `down`, and starts it again.
-    pub(super) async fn restart(&self, down: Duration) -> Result<(), Error> {
+    /// Shuts the server down, and starts it again.
+    pub(super) async fn restart(&self) -> Result<(), Error> {
+        self.shut_down().await?;
+        self.start_again().await
+    }
+
+    /// Shuts the server down until [`start_again`](Self::start_again).
+    ///
+    /// The lock is free while the server is down, so that [`stop`](Self::stop) waits for no fault's end.
+    pub(super) async fn shut_down(&self) -> Result<(), Error> {
         let mut server = self.0.lock().await;
         let server = server.as_mut().ok_or_else(|| {
             let message = "could not restart the Postgres server: it has been stopped";
             Error::new(ErrorKind::Process, message)
         })?;
-        let restarted = async {
-            server.shut_down().await?;
-            sleep(down).await;
-            server.start_again().await
-        };
-        restarted.await.map_err(|cause| {
-            let kind = match cause.kind() {
-                // Another program runs it.
-                stagelink_local_postgres::ErrorKind::Input => ErrorKind::Unsupported,
-                _ => ErrorKind::Process,
-            };
-            Error::new(kind, "could not restart the Postgres server").with_source(cause)
-        })
+        server.shut_down().await.map_err(restart_error)
+    }
+
+    /// Starts the server that was shut down. One that has been stopped stays so, which is no error.
+    pub(super) async fn start_again(&self) -> Result<(), Error> {
+        match self.0.lock().await.as_mut() {
+            Some(server) => server.start_again().await.map_err(restart_error),
+            None => Ok(()),
+        }
     }
 }
 
@@ -59,4 +62,13 @@ impl fmt::Debug for SharedServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("SharedServer").finish_non_exhaustive()
     }
+}
+
+fn restart_error(cause: stagelink_local_postgres::Error) -> Error {
+    let kind = match cause.kind() {
+        // Another program runs it.
+        stagelink_local_postgres::ErrorKind::Input => ErrorKind::Unsupported,
+        _ => ErrorKind::Process,
+    };
+    Error::new(kind, "could not restart the Postgres server").with_source(cause)
 }
