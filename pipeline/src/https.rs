@@ -43,7 +43,9 @@ fn roots(pem: &str) -> Result<Vec<Certificate>, Error> {
                        a PEM file, from -----BEGIN CERTIFICATE----- on";
         Error::new(ErrorKind::Settings, message)
     };
-    let read = Certificate::from_pem_bundle(pem.replace("\\n", "\n").as_bytes());
+    // An editor may have written a byte order mark.
+    let pem = pem.trim_start_matches('\u{feff}').replace("\\n", "\n");
+    let read = Certificate::from_pem_bundle(pem.as_bytes());
     let roots = read.map_err(|_| unusable())?;
     match roots.is_empty() {
         true => Err(unusable()),

@@ -65,6 +65,7 @@ pub use crate::link::DesiredVariable;
 pub use crate::link::FindingKind;
 pub use crate::link::LinkPlan;
 pub use crate::link::LinkRequest;
+pub use crate::link::OPERATOR_SETTINGS;
 pub use crate::link::PlannedVariable;
 pub use crate::link::ProjectStages;
 pub use crate::link::ProvedTokens;

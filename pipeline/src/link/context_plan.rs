@@ -4,7 +4,7 @@ use secrecy::SecretString;
 use stagelink::{Stage, StageKind};
 
 use crate::link::prove::{ContextToken, ProvedTokens};
-use crate::link::request::LinkRequest;
+use crate::link::request::{LinkRequest, TLS_LIBRARY};
 use crate::link::site_tokens::TOKEN;
 use crate::link::site_variables::SiteVariables;
 use crate::link::stage_database::StageDatabase;
@@ -169,6 +169,7 @@ const ORDER: &[&str] = &[
     "STAGELINK_CONFIG_VAR",
     "STAGELINK_HEROKU_API_URL",
     "STAGELINK_POOLER",
+    TLS_LIBRARY,
     "STAGELINK_ROOT_CERTIFICATES",
     "STAGELINK_SERVER_PIN",
     "STAGELINK_DIRECT_TLS",

@@ -33,7 +33,7 @@ pub use self::plan::{LinkPlan, StageSummary};
 pub use self::planned_variable::{PlannedVariable, VariableChange};
 pub use self::project_stages::ProjectStages;
 pub use self::prove::ProvedTokens;
-pub use self::request::{LinkRequest, SHARED_SETTINGS};
+pub use self::request::{LinkRequest, OPERATOR_SETTINGS, SHARED_SETTINGS};
 pub use self::site_variables::SiteVariables;
 pub use self::stage_database::{StageDatabase, StageDatabases, ensure_own_stage};
 pub use self::url_owners::UrlOwners;

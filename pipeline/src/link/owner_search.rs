@@ -86,7 +86,9 @@ impl<'a> OwnerSearch<'a> {
             ("STAGELINK_CONNECT_TIMEOUT_MS", "3000"),
             ("DATABASE_URL", url.expose_secret()),
         ];
-        let database = Database::new(Settings::from_vars(variables.into_iter().chain(roots)));
+        let settings = variables.into_iter().chain(roots);
+        let settings = settings.chain(self.request.tls_library());
+        let database = Database::new(Settings::from_vars(settings));
         match database.inspect().await {
             Ok(info) => {
                 if let StageMark::Of(stage) = info.mark {

@@ -143,14 +143,16 @@ impl LinkRequest {
         }
     }
 
-    /// Takes the settings of [`SHARED_SETTINGS`] from these variables. Functions get them too.
+    /// Takes the settings of [`SHARED_SETTINGS`] from these variables, which functions get too, and those of
+    /// [`OPERATOR_SETTINGS`].
     #[must_use]
     pub fn with_settings<N: AsRef<str>, V: Into<String>>(
         mut self,
         variables: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         for (name, value) in variables {
-            if let Some(name) = SHARED_SETTINGS.iter().find(|own| **own == name.as_ref()) {
+            let mut known = SHARED_SETTINGS.iter().chain(OPERATOR_SETTINGS);
+            if let Some(name) = known.find(|own| **own == name.as_ref()) {
                 self.settings.push((name, value.into()));
             }
         }
@@ -248,13 +250,26 @@ impl LinkRequest {
         ];
         let shared = self.shared_settings();
         let shared = shared.filter(|(name, _)| own.iter().all(|(own, _)| own != name));
-        Settings::from_vars(own.into_iter().chain(shared))
+        let of_operator = self.settings_among(OPERATOR_SETTINGS);
+        Settings::from_vars(own.into_iter().chain(shared).chain(of_operator))
     }
 
     pub(super) fn shared_settings(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.settings
-            .iter()
-            .map(|(name, value)| (*name, value.as_str()))
+        self.settings_among(SHARED_SETTINGS)
+    }
+
+    /// The TLS library by which the operator connects, where the environment names one.
+    pub(super) fn tls_library(&self) -> Option<(&'static str, &str)> {
+        self.settings_among(&[TLS_LIBRARY]).next()
+    }
+
+    fn settings_among(
+        &self,
+        names: &'static [&'static str],
+    ) -> impl Iterator<Item = (&'static str, &str)> {
+        let settings = self.settings.iter();
+        let settings = settings.filter(|(name, _)| names.contains(name));
+        settings.map(|(name, value)| (*name, value.as_str()))
     }
 }
 
@@ -266,6 +281,12 @@ pub const SHARED_SETTINGS: &[&str] = &[
     "STAGELINK_POOLER",
     "STAGELINK_ROOT_CERTIFICATES",
 ];
+
+/// The settings of the operator's own connections: the way to the internet of his machine, and its TLS
+/// library. Functions get the library only where they cannot use their database without it.
+pub const OPERATOR_SETTINGS: &[&str] = &[TLS_LIBRARY, "STAGELINK_PROVIDER_ROOT_CERTIFICATES"];
+
+pub(super) const TLS_LIBRARY: &str = "STAGELINK_TLS_LIBRARY";
 
 #[cfg(test)]
 mod tests {

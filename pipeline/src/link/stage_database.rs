@@ -157,16 +157,25 @@ impl StageDatabase {
             proof.push(("STAGELINK_DIRECT_TLS", "true".to_owned()));
         }
         let value = credentials.to_variable(stage);
-        let variables = [
-            ("STAGELINK_STAGE", stage.as_str()),
-            ("STAGELINK_CREDENTIALS", value.expose_secret()),
-        ];
-        let variables = variables
-            .into_iter()
-            .chain(proof.iter().map(|(name, value)| (*name, value.as_str())))
-            .chain(request.shared_settings());
-        let database = Database::new(Settings::from_vars(variables));
-        let info = database.inspect().await.map_err(|error| {
+        let as_a_function = |proof: &[(&'static str, String)]| {
+            let variables = [
+                ("STAGELINK_STAGE", stage.as_str()),
+                ("STAGELINK_CREDENTIALS", value.expose_secret()),
+            ];
+            let proof = proof.iter().map(|(name, value)| (*name, value.as_str()));
+            let variables = variables.into_iter().chain(proof);
+            Database::new(Settings::from_vars(
+                variables.chain(request.shared_settings()),
+            ))
+        };
+        let mut database = as_a_function(&proof);
+        let mut inspected = database.inspect().await;
+        if let (Err(_), Some((name, library))) = (&inspected, request.tls_library()) {
+            proof.push((name, library.to_owned()));
+            database = as_a_function(&proof);
+            inspected = database.inspect().await;
+        }
+        let info = inspected.map_err(|error| {
             let message = format!("functions of stage {stage} could not use their database");
             Error::with_source(ErrorKind::Database, message, error).context(&action)
         })?;

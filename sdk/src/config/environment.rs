@@ -146,9 +146,9 @@ impl Environment {
 /// It comes from no client, and is no secret.
 const BUILT_FOR_PULL_REQUEST: Option<&str> = option_env!("STAGELINK_BUILT_FOR_PULL_REQUEST");
 
-/// Returns whether a variable is set, to whatever value.
-pub(crate) fn is_set(name: &str) -> bool {
-    std::env::var_os(name).is_some()
+/// Returns the path, or the list of them, that a variable holds. An empty one counts as not set.
+pub(crate) fn paths(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Returns the address of the Lambda Runtime API, if a Lambda runtime started this process.

@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use crate::error::{Error, ErrorKind};
 use crate::stage::{Stage, StageKind};
 
-pub(crate) use self::environment::{Environment, is_set};
+pub(crate) use self::environment::{Environment, paths};
 #[cfg(feature = "lambda")]
 pub(crate) use self::environment::{
     LogVariables, asks_for_local_spans, has_snapstart, ignores_stage_in_path, lambda_concurrency,

@@ -117,12 +117,15 @@ fn of_identifier(oid: Option<&[u8]>) -> Option<Hash> {
 pub(super) fn unsupported_key(key: &KeyInfo<'_>) -> Option<String> {
     match key.algorithm.oid {
         ED25519 => None,
-        RSA => {
-            let bits = key.rsa_bits().filter(|bits| *bits < LEAST_RSA_BITS)?;
-            Some(format!(
+        RSA => match key.rsa_bits()? {
+            bits @ ..LEAST_RSA_BITS => Some(format!(
                 "an RSA key of {bits} bits, fewer than {LEAST_RSA_BITS}"
-            ))
-        }
+            )),
+            LEAST_RSA_BITS..=MOST_RSA_BITS => None,
+            bits => Some(format!(
+                "an RSA key of {bits} bits, more than {MOST_RSA_BITS}"
+            )),
+        },
         EC => match key.algorithm.curve() {
             Some(P256 | P384) => None,
             Some(P521) => Some("an EC key on P-521".to_owned()),
@@ -138,6 +141,9 @@ pub(super) fn unsupported_key(key: &KeyInfo<'_>) -> Option<String> {
 
 /// The least that ring verifies, and that OpenSSL's security level 2 accepts.
 const LEAST_RSA_BITS: usize = 2048;
+
+/// The most that ring verifies (docs.rs/ring/0.17, `RSA_PKCS1_2048_8192_SHA256`).
+const MOST_RSA_BITS: usize = 8192;
 
 /// 1.2.840.113549.1.1, whose .1 are RSA keys, and .10 those and signatures of RSA-PSS.
 const PKCS_1: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01];

@@ -4,6 +4,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
 use super::x509::X509;
+use crate::config::paths;
 
 /// Reads the certificates of a PEM text. Other sections count as comments.
 ///
@@ -37,43 +38,124 @@ pub(crate) use self::linux::system;
 #[cfg(not(target_os = "linux"))]
 pub(crate) use self::platform::system;
 
-/// Returns whether the environment names the system's roots, by a variable of OpenSSL's.
+/// Returns whether the environment names the system's roots, by a variable of OpenSSL's. An empty one names
+/// nothing.
 pub(crate) fn are_named() -> bool {
-    ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-        .iter()
-        .any(|name| crate::config::is_set(name))
+    [FILE, FOLDERS]
+        .into_iter()
+        .any(|name| paths(name).is_some())
 }
+
+const FILE: &str = "SSL_CERT_FILE";
+const FOLDERS: &str = "SSL_CERT_DIR";
 
 #[cfg(target_os = "linux")]
 mod linux {
+    use std::ffi::OsString;
     use std::path::Path;
     use std::sync::OnceLock;
 
     use super::*;
 
-    /// Returns the system's roots, which are read once per process: its bundle; where it has none,
-    /// or where `SSL_CERT_FILE` or `SSL_CERT_DIR` is set, its folders too.
-    pub(crate) fn system() -> &'static [CertificateDer<'static>] {
-        static ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
-        ROOTS.get_or_init(|| {
-            let found = openssl_probe::probe();
-            let mut roots = found.cert_file.as_deref().map(of_file).unwrap_or_default();
-            if roots.is_empty() || are_named() {
-                for folder in found.cert_dir {
-                    let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-                    roots.extend(files.flat_map(|file| of_file(&file.path())));
-                }
+    /// Returns the system's roots, which are read once per process: its bundle; where it has none, those of
+    /// its folders.
+    ///
+    /// As with OpenSSL, `SSL_CERT_FILE` names a file in place of the bundle, and `SSL_CERT_DIR` folders in
+    /// place of the system's. Both together leave nothing of the system's.
+    ///
+    /// # Errors
+    ///
+    /// The path that one of them names and that cannot be read: other roots in its place would be a surprise.
+    pub(crate) fn system() -> Result<&'static [CertificateDer<'static>], &'static str> {
+        static ROOTS: OnceLock<Result<Vec<CertificateDer<'static>>, String>> = OnceLock::new();
+        let roots = ROOTS.get_or_init(|| read(paths(FILE), paths(FOLDERS)));
+        roots.as_deref().map_err(String::as_str)
+    }
+
+    fn read(
+        file: Option<OsString>,
+        folders: Option<OsString>,
+    ) -> Result<Vec<CertificateDer<'static>>, String> {
+        let mut roots = match &file {
+            Some(path) => of_file(Path::new(path)).map_err(|error| {
+                format!(
+                    "could not read {} ({FILE}): {error}",
+                    path.to_string_lossy()
+                )
+            })?,
+            // Without the variable it finds the system's.
+            None => {
+                let bundle = openssl_probe::probe().cert_file;
+                let bundle = bundle.and_then(|path| of_file(&path).ok());
+                bundle.unwrap_or_default()
             }
-            roots
-        })
+        };
+        if let Some(folders) = folders {
+            for folder in std::env::split_paths(&folders) {
+                let read = of_folder(&folder).map_err(|error| {
+                    format!("could not read {} ({FOLDERS}): {error}", folder.display())
+                })?;
+                roots.extend(read);
+            }
+        } else if roots.is_empty() || file.is_some() {
+            let folders = openssl_probe::candidate_cert_dirs();
+            roots.extend(folders.flat_map(|folder| of_folder(folder).unwrap_or_default()));
+        }
+        Ok(roots)
     }
 
     /// Reads the certificates of a file. What is none is left out: the file is the system's.
-    fn of_file(path: &Path) -> Vec<CertificateDer<'static>> {
-        let pem = std::fs::read(path).unwrap_or_default();
-        CertificateDer::pem_slice_iter(without_mark(&pem))
-            .flatten()
-            .collect()
+    fn of_file(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
+        let pem = std::fs::read(path)?;
+        let certificates = CertificateDer::pem_slice_iter(without_mark(&pem));
+        Ok(certificates.flatten().collect())
+    }
+
+    fn of_folder(path: &Path) -> std::io::Result<Vec<CertificateDer<'static>>> {
+        let files = std::fs::read_dir(path)?.flatten();
+        // A folder of the system's has other files, too.
+        Ok(files
+            .flat_map(|file| of_file(&file.path()).unwrap_or_default())
+            .collect())
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+        use super::*;
+
+        #[test]
+        fn named_file_and_folder_leave_nothing_of_the_systems() {
+            let folder = tempfile::tempdir().unwrap();
+            let pem = || {
+                let CertifiedKey { cert, .. } =
+                    generate_simple_self_signed(["a".to_owned()]).unwrap();
+                cert.pem()
+            };
+            let file = folder.path().join("one.pem");
+            std::fs::write(&file, pem()).unwrap();
+            let others = folder.path().join("others");
+            std::fs::create_dir(&others).unwrap();
+            let named = |path: &Path| Some(path.to_owned().into_os_string());
+            assert_eq!(read(named(&file), named(&others)).unwrap().len(), 1);
+            std::fs::write(others.join("a.0"), pem()).unwrap();
+            assert_eq!(read(named(&file), named(&others)).unwrap().len(), 2);
+            let both = std::env::join_paths([&others, folder.path()]).unwrap();
+            assert_eq!(read(named(&file), Some(both)).unwrap().len(), 3);
+
+            let missing = folder.path().join("missing");
+            for (file, folders, variable) in [
+                (named(&missing), None, FILE),
+                (named(&file), named(&missing), FOLDERS),
+            ] {
+                let error = read(file, folders).unwrap_err();
+                assert!(
+                    error.contains(variable) && error.contains("missing"),
+                    "{error}"
+                );
+            }
+        }
     }
 }
 
@@ -83,10 +165,23 @@ mod platform {
 
     use super::*;
 
-    /// Returns the system's roots, which are read once per process.
-    pub(crate) fn system() -> &'static [CertificateDer<'static>] {
-        static ROOTS: OnceLock<Vec<CertificateDer<'static>>> = OnceLock::new();
-        ROOTS.get_or_init(|| rustls_native_certs::load_native_certs().certs)
+    /// Returns the system's roots, which are read once per process; or those alone that the variables name.
+    ///
+    /// # Errors
+    ///
+    /// What one of the variables names and that cannot be read.
+    pub(crate) fn system() -> Result<&'static [CertificateDer<'static>], &'static str> {
+        static ROOTS: OnceLock<Result<Vec<CertificateDer<'static>>, String>> = OnceLock::new();
+        let roots = ROOTS.get_or_init(|| {
+            let found = rustls_native_certs::load_native_certs();
+            match found.errors.first().filter(|_| are_named()) {
+                Some(error) => Err(format!(
+                    "could not read what {FILE} or {FOLDERS} names: {error}"
+                )),
+                None => Ok(found.certs),
+            }
+        });
+        roots.as_deref().map_err(String::as_str)
     }
 }
 

@@ -5,6 +5,7 @@ mod compared;
 mod leaks;
 mod moved;
 mod odd_names;
+mod operator;
 mod own_names;
 mod refused;
 mod set;

@@ -27,6 +27,8 @@ use stagelink_tests::{
 };
 use tempfile::NamedTempFile;
 
+pub(crate) use self::certificates::on_p521;
+
 /// Returns the TLS library of these tests. CI runs them with each.
 fn library() -> String {
     let named = std::env::var("STAGELINK_TLS_LIBRARY");

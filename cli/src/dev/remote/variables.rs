@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use stagelink::{Pooler, ServerSettings, Stage};
+use stagelink::{Pooler, ServerSettings, Stage, TlsLibrary};
 
 /// Returns the variables of the functions. `app` is the name that the relay takes.
 pub(super) fn of_functions(
@@ -41,6 +41,9 @@ pub(super) fn of_server(server: &ServerSettings) -> Vec<(&'static str, String)> 
     }
     if server.danger_unauthenticated {
         variables.push(("STAGELINK_DANGER_UNAUTHENTICATED", "true".to_owned()));
+    }
+    if server.tls_library == TlsLibrary::Native {
+        variables.push(("STAGELINK_TLS_LIBRARY", "native-tls".to_owned()));
     }
     if server.pooler == Pooler::Never {
         variables.push(("STAGELINK_POOLER", "never".to_owned()));

@@ -31,7 +31,9 @@ pub(super) fn rustls(settings: &HttpsSettings) -> Result<HttpsConnector<TcpConne
     let mut roots = given(settings)?;
     let public = match roots::are_named() {
         true => {
-            roots.extend(roots::system().iter().cloned());
+            let system = roots::system();
+            let system = system.map_err(|error| Error::new(ErrorKind::Settings, error))?;
+            roots.extend(system.iter().cloned());
             None
         }
         false => Some(public_authorities()?),

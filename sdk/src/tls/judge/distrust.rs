@@ -88,7 +88,9 @@ fn of_path(error: &webpki::Error) -> &'static str {
         }
         Error::InvalidSignatureForPublicKey => {
             "certificate signature failure: an issuer of the path has another key than the one that \
-             signed; trust the root that issued the server's certificate"
+             signed, or an RSA key of more than 8192 bits, which rustls does not support; trust the root \
+             that issued the server's certificate, or use the platform's TLS library \
+             (STAGELINK_TLS_LIBRARY=native-tls)"
         }
         Error::SignatureAlgorithmMismatch => {
             "a certificate of the path names two different signature algorithms: issue it again"

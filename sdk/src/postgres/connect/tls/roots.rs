@@ -59,7 +59,11 @@ impl<'a> Authority<'a> {
             ),
         };
         let given = match self {
-            Self::System => return Ok(Cow::Borrowed(roots::system())),
+            Self::System => {
+                let system = roots::system();
+                let system = system.map_err(|error| Error::new(ErrorKind::Settings, error))?;
+                return Ok(Cow::Borrowed(system));
+            }
             Self::File(path) => {
                 let pem =
                     std::fs::read(path).map_err(|error| refuse("could not read", error.into()))?;

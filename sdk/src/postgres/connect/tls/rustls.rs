@@ -184,4 +184,5 @@ const NOTHING_IN_COMMON: &str = "the server and this client have no cipher, curv
      (handshake failure); rustls supports TLS 1.2 with ECDHE and TLS 1.3, the curves P-256, P-384 and \
      X25519, and keys of RSA, P-256, P-384 and Ed25519: look at the server's ssl_ecdh_curve (ssl_groups \
      since Postgres 18), ssl_ciphers and key, or use the platform's TLS library \
-     (STAGELINK_TLS_LIBRARY=native-tls)";
+     (STAGELINK_TLS_LIBRARY=native-tls). With TLS 1.2 a server that demands a client certificate, which \
+     stagelink has none of, ends the handshake in the same way";
