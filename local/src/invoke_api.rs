@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::body::Body;
+use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use axum::{Json, Router};
-use bytes::Bytes;
 use http::Request;
 use http::header::AUTHORIZATION;
 use http_body_util::BodyExt as _;
@@ -19,7 +18,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::api::{Server, bearer_token};
-use crate::lambda::{InvokeError, PAYLOAD_LIMIT_BYTES};
+use crate::lambda::{InvokeError, PAYLOAD_LIMIT_BYTES, Payload};
 use crate::requests::Trigger;
 use crate::stage_functions::StageFunctions;
 use crate::{Error, ErrorKind, http_client};
@@ -87,7 +86,6 @@ impl InvokeApi {
                 "/stages/{stage}/functions/{function}/invocations",
                 post(invoke),
             )
-            .layer(DefaultBodyLimit::max(MAX_EVENT_BYTES))
             .with_state(state);
         let server = Server::start(0, router).await?;
         Ok(Self { server, token })
@@ -186,7 +184,7 @@ async fn invoke(
     State(state): State<ApiState>,
     Path((stage, function)): Path<(String, String)>,
     headers: HeaderMap,
-    event: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Response {
     if bearer_token(&headers) != Some(&*state.token) {
         return refusal(
@@ -206,16 +204,12 @@ async fn invoke(
         let message = format!("there is no function {function:?}: there are {known}");
         return refusal(StatusCode::NOT_FOUND, &message);
     }
-    let event = match event {
+    let Ok(payload) = Payload::read(body, PAYLOAD_LIMIT_BYTES).await else {
+        return refusal(StatusCode::BAD_REQUEST, "the event did not arrive whole");
+    };
+    let event = match payload.into_event() {
         Ok(event) => (!event.is_empty()).then_some(event),
-        Err(error) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            let message = format!(
-                "the event is too large: it has more than {MAX_EVENT_BYTES} bytes, and Lambda accepts \
-                 {PAYLOAD_LIMIT_BYTES}"
-            );
-            return refusal(error.status(), &message);
-        }
-        Err(error) => return refusal(error.status(), "the event did not arrive whole"),
+        Err(error) => return refusal(StatusCode::PAYLOAD_TOO_LARGE, &error.to_string()),
     };
     if event
         .as_ref()
@@ -257,6 +251,3 @@ async fn invoke(
 fn refusal(status: StatusCode, message: &str) -> Response {
     (status, Json(json!({ "message": message }))).into_response()
 }
-
-/// More than the largest event, whose size the platform checks.
-const MAX_EVENT_BYTES: usize = 8 * 1024 * 1024;

@@ -66,5 +66,6 @@ pub use function::Function;
 pub(crate) use invocation::PAYLOAD_LIMIT_BYTES;
 pub use invoke_error::InvokeError;
 pub use observer::{InstanceStart, InvocationObserver, InvokeOptions};
+pub(crate) use payload::Payload;
 pub use spans::{Phase, Span, SpanReport};
 pub(crate) use streaming::stream_head;

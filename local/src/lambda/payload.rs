@@ -1,4 +1,4 @@
-//! The body of a runtime's request: a response or an error, of bounded size.
+//! The body of a request, of bounded size: a runtime's response or error, or an event.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -8,9 +8,10 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::invocation::FunctionError;
+use super::invoke_error::InvokeError;
 
 /// The body of a request, up to its size limit.
-pub(super) struct Payload {
+pub(crate) struct Payload {
     body: BytesMut,
     size_bytes: usize,
     limit_bytes: usize,
@@ -20,7 +21,7 @@ pub(super) struct Payload {
 impl Payload {
     /// Reads a body to its end, even if it is too large: a client that is still writing would see
     /// a broken connection instead of the response.
-    pub(super) async fn read(body: Body, limit_bytes: usize) -> Result<Self, axum::Error> {
+    pub(crate) async fn read(body: Body, limit_bytes: usize) -> Result<Self, axum::Error> {
         Self::read_and_forward(body, limit_bytes, None).await
     }
 
@@ -79,6 +80,21 @@ impl Payload {
                 error_type: error_type.to_owned(),
                 error_message: "the function aborted its streamed response".to_owned(),
             }),
+        }
+    }
+
+    /// Returns the body as an event.
+    ///
+    /// # Errors
+    ///
+    /// [`InvokeError::EventTooLarge`].
+    pub(crate) fn into_event(self) -> Result<Bytes, InvokeError> {
+        match self.is_too_large() {
+            true => Err(InvokeError::EventTooLarge {
+                size_bytes: self.size_bytes,
+                limit_bytes: self.limit_bytes,
+            }),
+            false => Ok(self.body.freeze()),
         }
     }
 
