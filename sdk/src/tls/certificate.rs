@@ -164,3 +164,51 @@ const DSA: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x38, 0x04, 0x01];
 /// 1.3.14.3.2.26, and 2.16.840.1.101.3.4.2.
 const SHA_1: &[u8] = &[0x2b, 0x0e, 0x03, 0x02, 0x1a];
 const SHA_2: &[u8] = &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02];
+
+#[cfg(test)]
+mod tests {
+    use openssl::asn1::Asn1Time;
+    use openssl::bn::BigNum;
+    use openssl::ec::{EcGroup, EcKey};
+    use openssl::hash::MessageDigest;
+    use openssl::nid::Nid;
+    use openssl::pkey::PKey;
+    use openssl::rsa::Rsa;
+    use rustls::pki_types::CertificateDer;
+
+    use super::*;
+    use crate::tls::x509::X509;
+
+    /// Makes a certificate with an RSA key of so many bits, without a private part.
+    fn with_rsa(bits: i32) -> CertificateDer<'static> {
+        let mut modulus = BigNum::new().unwrap();
+        modulus.set_bit(bits - 1).unwrap();
+        modulus.set_bit(0).unwrap();
+        let exponent = BigNum::from_u32(65_537).unwrap();
+        let key = Rsa::from_public_components(modulus, exponent).unwrap();
+        let curve = EcGroup::from_curve_name(Nid::X9_62_PRIME256V1).unwrap();
+        let issuer = PKey::from_ec_key(EcKey::generate(&curve).unwrap()).unwrap();
+        let mut builder = openssl::x509::X509::builder().unwrap();
+        builder.set_version(2).unwrap();
+        let day = Asn1Time::days_from_now(1).unwrap();
+        builder.set_not_before(&day).unwrap();
+        builder.set_not_after(&day).unwrap();
+        builder.set_pubkey(&PKey::from_rsa(key).unwrap()).unwrap();
+        builder.sign(&issuer, MessageDigest::sha256()).unwrap();
+        builder.build().to_der().unwrap().into()
+    }
+
+    #[test]
+    fn rsa_key_that_ring_does_not_verify_is_named_with_its_length() {
+        for (bits, expected) in [
+            (2040, Some("an RSA key of 2040 bits, fewer than 2048")),
+            (2048, None),
+            (8192, None),
+            (8200, Some("an RSA key of 8200 bits, more than 8192")),
+        ] {
+            let certificate = with_rsa(bits);
+            let read = X509::read(&certificate).unwrap();
+            assert_eq!(unsupported_key(&read.key).as_deref(), expected, "{bits}");
+        }
+    }
+}
