@@ -50,3 +50,17 @@ pub(super) fn of_server(server: &ServerSettings) -> Vec<(&'static str, String)> 
     }
     variables
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn functions_connect_by_the_library_that_the_operator_chose() {
+        let mut server = ServerSettings::default();
+        assert_eq!(of_server(&server), []);
+        server.tls_library = TlsLibrary::Native;
+        let expected = [("STAGELINK_TLS_LIBRARY", "native-tls".to_owned())];
+        assert_eq!(of_server(&server), expected);
+    }
+}
