@@ -191,7 +191,11 @@ async fn certificates_of_all_kinds_bind_are_pinned_and_are_their_own_roots() {
             let file = roots(issuer.unwrap_or(&identity.certificate_pem));
             accepted(&what, &with(&url, "channel_binding=require"), &[]).await;
             accepted(&what, &url, &[("STAGELINK_SERVER_PIN", &pin)]).await;
-            for mode in ["verify-full", "verify-ca"] {
+            // A certificate of version 1 has its name and address as common names, and the platform's library
+            // reads no address there.
+            let has_address = library() == "rustls" || !kind.contains("v1");
+            let modes = ["verify-ca", "verify-full"];
+            for mode in &modes[..1 + usize::from(has_address)] {
                 let parameters = verify(mode, file.path());
                 accepted(&what, &with(&url, &parameters), &[]).await;
             }
