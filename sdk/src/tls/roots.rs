@@ -169,7 +169,7 @@ mod platform {
     ///
     /// # Errors
     ///
-    /// What one of the variables names and that cannot be read.
+    /// The file or folder that one of the variables names and that cannot be read.
     pub(crate) fn system() -> Result<&'static [CertificateDer<'static>], &'static str> {
         static ROOTS: OnceLock<Result<Vec<CertificateDer<'static>>, String>> = OnceLock::new();
         let roots = ROOTS.get_or_init(|| {

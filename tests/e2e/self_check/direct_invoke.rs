@@ -4,11 +4,10 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use stagelink::Stage;
 use stagelink::self_check::{SelfCheckInvocation, SelfCheckReport, VARIABLE, nonce, path};
-use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::lambda::Function;
-use stagelink_tests::{database, sdk_example};
+use stagelink_tests::sdk_example;
 
-use super::{digest_of, fixture, mark, send};
+use super::{digest_of, fixture, mark, production_beside, send};
 
 /// Invokes a function directly with a client context, and returns its result.
 async fn invoke(function: &Function, client_context: &str, event: &Value) -> Value {
@@ -32,12 +31,7 @@ async fn check_directly(function: &Function, stage: &str) -> SelfCheckReport {
 #[tokio::test]
 async fn direct_invoke_asks_for_the_stage_that_it_names() {
     let (mut fixture, _) = fixture().await;
-    fixture.add_app("shop-production", HerokuStage::Production);
-    let production = database().await;
-    fixture
-        .heroku
-        .set_config_var("shop-production", "DATABASE_URL", &production.url())
-        .expect("a config var");
+    let production = production_beside(&mut fixture).await;
     mark(fixture.database.name(), "staging").await;
     mark(production.name(), "production").await;
     for name in ["STAGELINK_STAGE", VARIABLE] {

@@ -17,6 +17,7 @@ use stagelink::self_check::{
 use stagelink::{Database, Settings, Stage};
 use stagelink_local::heroku::Stage as HerokuStage;
 use stagelink_local::lambda::Function;
+use stagelink_local_postgres::Database as LocalDatabase;
 use stagelink_pipeline::{ListedMigration, MigrationFolder, MigrationList};
 use stagelink_tests::{
     Answer, FunctionHarness, HerokuFixture, as_superuser, built_artifacts, database, functions,
@@ -33,6 +34,17 @@ async fn fixture() -> (HerokuFixture, SelfCheckKey) {
     fixture.set(VARIABLE, &text);
     fixture.record.forbid(text);
     (fixture, key)
+}
+
+/// Adds an app of production to the pipeline, with a database of its own.
+async fn production_beside(fixture: &mut HerokuFixture) -> LocalDatabase {
+    fixture.add_app("shop-production", HerokuStage::Production);
+    let production = database().await;
+    fixture
+        .heroku
+        .set_config_var("shop-production", "DATABASE_URL", &production.url())
+        .expect("a config var");
+    production
 }
 
 fn in_a_minute() -> SystemTime {
@@ -102,12 +114,7 @@ async fn server_version(variables: &BTreeMap<String, String>) -> u32 {
 #[tokio::test]
 async fn report_is_right_for_staging_and_for_production() {
     let (mut fixture, key) = fixture().await;
-    fixture.add_app("shop-production", HerokuStage::Production);
-    let production = database().await;
-    fixture
-        .heroku
-        .set_config_var("shop-production", "DATABASE_URL", &production.url())
-        .expect("a config var");
+    let production = production_beside(&mut fixture).await;
     let staging = fixture.database.name().to_owned();
     for (stage, database) in [
         ("staging", staging.as_str()),
