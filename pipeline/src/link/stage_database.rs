@@ -170,7 +170,10 @@ impl StageDatabase {
         };
         let mut database = as_a_function(&proof);
         let mut inspected = database.inspect().await;
-        if let (Err(_), Some((name, library))) = (&inspected, request.tls_library()) {
+        // A failure of another kind may be over by then, and functions without the library would not start.
+        if let (Err(error), Some((name, library))) = (&inspected, request.tls_library())
+            && error.kind() == stagelink::ErrorKind::ServerNotAuthenticated
+        {
             proof.push((name, library.to_owned()));
             database = as_a_function(&proof);
             inspected = database.inspect().await;
