@@ -159,19 +159,21 @@ impl NewProject {
         self.folder.path().join(name)
     }
 
-    /// Returns a PATH whose `cargo` installs the `stagelink` command of this test run instead of
-    /// building it again, and runs the real cargo for everything else.
+    /// Returns a PATH whose `cargo` gives a project the `stagelink` command of this test run in place of
+    /// one that the checkout builds, and runs the real cargo for everything else.
     pub(crate) async fn path_with_a_built_command(&self) -> String {
         let bin = self.folder.path().join("bin");
         fs::create_dir(&bin).expect("a folder");
         let script = format!(
             "#!/bin/sh\n\
              case \"$*\" in\n\
-             *'build '*'--package stagelink-cli '*) mkdir -p target/debug && ln -sf '{}' target/debug/ ;;\n\
+             'metadata --no-deps --format-version 1') echo '{{\"target_directory\":\"{target}\"}}' ;;\n\
+             *'build '*'--package stagelink-cli'*) mkdir -p '{target}/debug' && ln -sf '{}' '{target}/debug/' ;;\n\
              *) exec '{}' \"$@\" ;;\n\
              esac\n",
             stagelink_command().await.display(),
             env!("CARGO"),
+            target = self.folder.path().join("command").display(),
         );
         let cargo = bin.join("cargo");
         fs::write(&cargo, script).expect("a file");

@@ -75,6 +75,8 @@ const FILES: [(&str, &str); 16] = files! {
 };
 
 #[cfg(test)]
+mod script_tests;
+#[cfg(test)]
 mod workflow_tests;
 
 #[cfg(test)]
@@ -123,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn project_of_a_released_version_names_it_and_installs_the_same_command() {
+    fn project_of_a_released_version_names_it() {
         let dir = written(&SdkSource::Version("0.1".to_owned()));
         let manifest = fs::read_to_string(dir.path().join("Cargo.toml")).unwrap();
         for package in [
@@ -133,51 +135,6 @@ mod tests {
             "stagelink-test",
         ] {
             assert!(manifest.contains(&format!("\n{package} = \"0.1\"\n")));
-        }
-
-        // Stands in for a cargo that finds the SDK on crates.io.
-        let id = "registry+https://github.com/rust-lang/crates.io-index#stagelink@0.1.7";
-        let cargo = dir.path().join("bin/cargo");
-        write_file(
-            dir.path(),
-            "bin/cargo",
-            format!(
-                "#!/bin/sh\n\
-                 case \"$1\" in\n\
-                 metadata) echo '{{\"packages\":[{{\"id\":\"{id}\"}}]}}' ;;\n\
-                 install)\n\
-                 mkdir -p target/stagelink/bin\n\
-                 echo \"echo \\\"$* ran with \\$*\\\"\" >target/stagelink/bin/stagelink\n\
-                 chmod +x target/stagelink/bin/stagelink ;;\n\
-                 esac\n"
-            )
-            .as_bytes(),
-        )
-        .unwrap();
-        fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
-        let path = std::env::var("PATH").unwrap();
-        // The first time shows its progress, and the next is quiet.
-        for (quiet, said) in [("", "the first time\n"), (" --quiet", "")] {
-            let output = std::process::Command::new(dir.path().join("scripts/stagelink"))
-                .arg("build")
-                .env(
-                    "PATH",
-                    format!("{}:{path}", dir.path().join("bin").display()),
-                )
-                .env_remove("CARGO_TARGET_DIR")
-                .output()
-                .unwrap();
-            let stderr = String::from_utf8_lossy(&output.stderr);
-            assert!(stderr.ends_with(said), "{stderr}");
-            assert_eq!(stderr.is_empty(), said.is_empty(), "{stderr}");
-            let arguments = "install --locked --debug stagelink-cli@0.1.7 --root target/stagelink \
-                             --config profile.dev.package.sha2.opt-level=3";
-            let expected = format!("{arguments}{quiet} ran with build\n");
-            assert_eq!(
-                String::from_utf8(output.stdout).unwrap(),
-                expected,
-                "{stderr}"
-            );
         }
     }
 }

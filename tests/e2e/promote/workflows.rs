@@ -202,10 +202,12 @@ fn write_cargo(bin: &Path, command: &Path) {
         &bin.join("cargo"),
         format!(
             "#!/bin/sh\ncase \"$*\" in\n'metadata --format-version 1'*) echo '{metadata}' ;;\n\
-             *'build '*'--package stagelink-cli '*) mkdir -p target/debug && ln -sf '{}' \
-             target/debug/stagelink ;;\n*) exec '{}' \"$@\" ;;\nesac\n",
+             'metadata --no-deps --format-version 1') echo '{{\"target_directory\":\"{target}\"}}' ;;\n\
+             *'build '*'--package stagelink-cli'*) mkdir -p '{target}/debug' && ln -sf '{}' \
+             '{target}/debug/stagelink' ;;\n*) exec '{}' \"$@\" ;;\nesac\n",
             programs.display(),
             env!("CARGO"),
+            target = bin.join("command").display(),
         ),
     );
 }
