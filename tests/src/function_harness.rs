@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
+use stagelink_cli::build::Artifact;
 use stagelink_local::lambda::{Function, FunctionConfig};
 use stagelink_local_postgres::Database;
 
+use crate::tls_library::{TLS_LIBRARY, is_native};
 use crate::{Answer, PATIENT, Record, Target, functions};
 
 /// Database of one test, and functions with the variables that link them to it.
@@ -23,15 +25,17 @@ pub struct FunctionHarness {
 }
 
 impl FunctionHarness {
-    /// Creates a harness whose functions serve staging with these variables and [`PATIENT`]. No log
-    /// may contain one of the secrets.
+    /// Creates a harness whose functions serve staging with these variables, [`PATIENT`] and the
+    /// TLS library of this run. No log may contain one of the secrets.
     pub fn new<const N: usize>(
         database: Database,
         variables: [(&str, &str); N],
         secrets: impl IntoIterator<Item = String>,
     ) -> Self {
-        let stage = [("STAGELINK_STAGE", "staging")];
-        let variables = stage.into_iter().chain(PATIENT).chain(variables);
+        let own = [("STAGELINK_STAGE", "staging")];
+        let library = is_native().then_some((TLS_LIBRARY, "native-tls"));
+        let own = own.into_iter().chain(library);
+        let variables = own.chain(PATIENT).chain(variables);
         Self {
             database,
             variables: variables
@@ -70,6 +74,13 @@ impl FunctionHarness {
     /// Starts any program as a function, with the current variables.
     pub fn start(&self, name: &str, executable: &Path) -> Function {
         Function::new(self.config(name, executable))
+    }
+
+    /// Starts the program of an artifact, which has rustls alone.
+    pub fn start_artifact(&self, artifact: &Artifact) -> Function {
+        self.start_as(&artifact.function, &artifact.program, |config| {
+            config.environment.remove(TLS_LIBRARY);
+        })
     }
 
     /// Starts any program as a function, with a configuration that the test changes.

@@ -30,6 +30,7 @@ mod site;
 mod small_project;
 mod stub_server;
 mod target;
+mod tls_library;
 mod tls_relay;
 
 pub use crate::answer_project::answer_project;
@@ -96,4 +97,6 @@ pub use crate::small_project::write_small_function;
 pub use crate::stub_server::StubBehavior;
 pub use crate::stub_server::StubServer;
 pub use crate::target::Target;
+pub use crate::tls_library::TLS_LIBRARY;
+pub use crate::tls_library::tls_library;
 pub use crate::tls_relay::TlsRelay;

@@ -1,6 +1,7 @@
 //! The programs under test, built once per run by the commands that users run.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -10,6 +11,8 @@ use stagelink_cli::{migrate, outer_cargo};
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
+use crate::tls_library::is_native;
+
 /// Returns the repository's root.
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -18,10 +21,16 @@ pub fn root() -> &'static Path {
 }
 
 /// Returns the executables of the project's functions, by name.
+///
+/// With the platform's TLS library they are built with the feature for it, in a target folder of their
+/// own: a test may build them without it meanwhile.
 pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
     static BUILT: OnceCell<BTreeMap<String, PathBuf>> = OnceCell::const_new();
     BUILT
         .get_or_init(|| async {
+            if is_native() {
+                return native_functions().await;
+            }
             stagelink_cli::functions::build(root(), false, |_| ())
                 .await
                 .expect("the functions build")
@@ -30,6 +39,23 @@ pub async fn functions() -> &'static BTreeMap<String, PathBuf> {
                 .collect()
         })
         .await
+}
+
+async fn native_functions() -> BTreeMap<String, PathBuf> {
+    let folders = fs::read_dir(root().join("functions")).expect("a folder");
+    let names = folders.map(|folder| folder.expect("an entry").file_name());
+    let names: Vec<_> = names
+        .map(|name| name.into_string().expect("UTF-8"))
+        .collect();
+    let target = target_folder().join("native-tls");
+    let mut arguments = vec!["--features", "stagelink/native-tls", "--target-dir"];
+    arguments.push(target.to_str().expect("UTF-8"));
+    for name in &names {
+        arguments.extend(["--package", name]);
+    }
+    cargo_build(&arguments).await;
+    let program = |name: String| (name.clone(), target.join("debug").join(name));
+    names.into_iter().map(program).collect()
 }
 
 /// Returns the target of the artifacts: this machine's architecture.
@@ -62,17 +88,20 @@ pub async fn built_artifacts() -> &'static BTreeMap<String, Artifact> {
 pub async fn stagelink_command() -> &'static Path {
     static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
     BUILT
-        .get_or_init(|| cargo_build(&["--bin", "stagelink"], "stagelink"))
+        .get_or_init(|| async {
+            cargo_build(&["--bin", "stagelink"]).await;
+            target_folder().join("debug/stagelink")
+        })
         .await
 }
 
 /// Returns one of the SDK's examples by its name. All of them are built together.
 pub async fn sdk_example(name: &str) -> PathBuf {
-    static BUILT: OnceCell<PathBuf> = OnceCell::const_new();
+    static BUILT: OnceCell<()> = OnceCell::const_new();
     BUILT
-        .get_or_init(|| cargo_build(&["--package", "stagelink", "--examples"], "examples"))
-        .await
-        .join(name)
+        .get_or_init(|| cargo_build(&["--package", "stagelink", "--examples"]))
+        .await;
+    target_folder().join("debug/examples").join(name)
 }
 
 /// Applies the project's migrations to the database that these variables link to.
@@ -108,12 +137,11 @@ pub async fn run_command(command: &mut Command) -> String {
     stdout.into_owned()
 }
 
-async fn cargo_build(arguments: &[&str], program: &str) -> PathBuf {
+async fn cargo_build(arguments: &[&str]) {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.current_dir(root()).args(["build", "--quiet"]);
     run_command(command.args(arguments)).await;
-    target_folder().join("debug").join(program)
 }
 
 /// Returns the target folder with the programs of all profiles, also where Cargo is configured to

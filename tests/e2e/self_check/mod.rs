@@ -381,10 +381,10 @@ async fn list_of_migrations_is_that_of_the_program() {
 #[tokio::test]
 async fn artifact_reports_its_digest_and_the_migrations_that_it_was_built_with() {
     let (fixture, key) = fixture().await;
-    let program = &built_artifacts().await["guestbook"].program;
-    let function = fixture.start("guestbook", program);
+    let artifact = &built_artifacts().await["guestbook"];
+    let function = fixture.start_artifact(artifact);
     let report = check(&fixture, &function, &key).await;
-    assert_eq!(report.program, Some(digest_of(program)));
+    assert_eq!(report.program, Some(digest_of(&artifact.program)));
     assert_eq!(report.database, "ok", "{}", fixture.log());
     let migrations = report.migrations.expect("a list");
     let migrations = migrations.as_array().expect("an array").iter();

@@ -11,8 +11,7 @@ use super::{roots, verify, with};
 /// Returns the status of an artifact's health check for a database URL.
 async fn status(fixture: &HerokuFixture, url: &str) -> u16 {
     fixture.set_url(url);
-    let program = &built_artifacts().await["health"].program;
-    let health = fixture.start("health", program);
+    let health = fixture.start_artifact(&built_artifacts().await["health"]);
     let answer = fixture.ask(&health, "GET", "/api/health", None).await;
     health.shutdown().await;
     answer.status.as_u16()

@@ -11,9 +11,9 @@ use openssl::pkey::{PKey, Private};
 use openssl::rsa::Rsa;
 use openssl::x509::extension::{BasicConstraints, SubjectAlternativeName};
 use openssl::x509::{X509, X509Name};
-use stagelink_tests::{Auth, Identity, OwnServer};
+use stagelink_tests::{Auth, Identity, OwnServer, tls_library};
 
-use super::{accepted, library, open, refused, roots, verify, with};
+use super::{accepted, open, refused, roots, verify, with};
 
 /// A certificate to make. By default it signs itself with a key on P-256, and is for localhost,
 /// as a name and as an address.
@@ -193,7 +193,7 @@ async fn certificates_of_all_kinds_bind_are_pinned_and_are_their_own_roots() {
             accepted(&what, &url, &[("STAGELINK_SERVER_PIN", &pin)]).await;
             // A certificate of version 1 has its name and address as common names, and the platform's library
             // reads no address there.
-            let has_address = library() == "rustls" || !kind.contains("v1");
+            let has_address = tls_library() == "rustls" || !kind.contains("v1");
             let modes = ["verify-ca", "verify-full"];
             for mode in &modes[..1 + usize::from(has_address)] {
                 let parameters = verify(mode, file.path());
@@ -227,7 +227,7 @@ async fn keys_that_rustls_does_not_support_are_named_and_native_tls_accepts_them
 #[tokio::test]
 async fn names_are_those_that_libpq_accepts() {
     // The platform's library reads names by rules of its own.
-    if library() != "rustls" {
+    if tls_library() != "rustls" {
         return;
     }
     let mut server = OwnServer::start(&Identity::self_signed()).await;

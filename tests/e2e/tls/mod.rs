@@ -23,30 +23,25 @@ use stagelink::{Client, Database, Error, ErrorKind, Settings};
 use stagelink_local::network::Proxy;
 use stagelink_local_postgres::PgBouncer;
 use stagelink_tests::{
-    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, PATIENT, expect_count, pooled, through,
+    Auth, CANARY, Identity, Mitm, MitmBehavior, OwnServer, PATIENT, TLS_LIBRARY, expect_count,
+    pooled, through, tls_library,
 };
 use tempfile::NamedTempFile;
 
 pub(crate) use self::certificates::on_p521;
 
-/// Returns the TLS library of these tests. CI runs them with each.
-fn library() -> String {
-    let named = std::env::var("STAGELINK_TLS_LIBRARY");
-    named.unwrap_or_else(|_| "rustls".to_owned())
-}
-
 /// Returns whether a certificate can be verified after the handshake, on the same connection.
 fn verifies_afterwards() -> bool {
-    library() == "rustls"
+    tls_library() == "rustls"
 }
 
 /// Opens a database by a URL and these variables, and checks that no error contains the password.
 async fn open(url: &str, variables: &[(&str, &str)]) -> Result<Client, Error> {
-    let library = library();
+    let library = tls_library();
     let needed = [
         ("STAGELINK_STAGE", "staging"),
         ("DATABASE_URL", url),
-        ("STAGELINK_TLS_LIBRARY", &library),
+        (TLS_LIBRARY, &library),
     ];
     let is_given = |name: &str| variables.iter().any(|(given, _)| *given == name);
     let needed = needed.into_iter().chain(PATIENT);
