@@ -7,7 +7,7 @@ use stagelink_tests::{HerokuFixture, proxy, through};
 use tokio::time::timeout;
 
 use super::late_reset::{LateReset, expect_reset, unless_late};
-use super::{AT_WORK, Pooled, link, pid, reaches_sessions, sessions};
+use super::{ANY, AT_WORK, Pooled, link, pid, reaches_sessions, sessions, until_sessions};
 
 /// Checks that a connection is lent again since this time, and that nothing is at work.
 async fn expect_same(
@@ -147,6 +147,24 @@ async fn connection_whose_statement_cannot_be_cancelled_is_discarded() {
     proxy.resume();
     let db = link.client().await.expect("a connection");
     assert_ne!(pid(&db).await, first);
+}
+
+#[tokio::test]
+async fn connection_is_closed_where_the_end_of_its_invocation_is_not_waited_for() {
+    let proxy = proxy().await;
+    let mut fixture = HerokuFixture::new().await;
+    fixture.set_url(&through(&proxy, &fixture.database.url()));
+    let link = link(&mut fixture, &[]);
+    let db = link.client().await.expect("a connection");
+    let begun = db.batch_execute("BEGIN").await;
+    begun.expect("a transaction");
+    proxy.stall();
+    drop(db);
+    let end = timeout(Duration::from_millis(10), link.finish_invocation()).await;
+    end.expect_err("it waits for the server's response");
+    proxy.resume();
+    // Without another loan, as in a process that is frozen now.
+    until_sessions(fixture.database.role(), &ANY, 0).await;
 }
 
 #[tokio::test]

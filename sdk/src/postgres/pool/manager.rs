@@ -102,10 +102,26 @@ pub(in crate::postgres) fn give_back(mut connection: Connection) {
 }
 
 async fn reset(connection: Connection) {
+    let mut unproven = Unproven(Some(connection));
+    let Some(connection) = &mut unproven.0 else {
+        return;
+    };
     match timeout(PATIENCE, connection.reset()).await {
-        Ok(true) => tracing::debug!("an abandoned statement was stopped, its connection stays"),
-        _ => {
-            tracing::debug!("an abandoned statement did not stop in time, nor its connection");
+        Ok(true) => {
+            tracing::debug!("an abandoned statement was stopped, its connection stays");
+            drop(unproven.0.take());
+        }
+        _ => tracing::debug!("an abandoned statement did not stop in time, nor its connection"),
+    }
+}
+
+/// A connection on which something may run. Unless it is taken out, it is closed and not given back
+/// to the pool, also where the reset is aborted.
+struct Unproven(Option<Connection>);
+
+impl Drop for Unproven {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
             drop(Object::take(connection));
         }
     }

@@ -30,8 +30,8 @@ impl ResetTasks {
         self.has_tasks.store(true, Ordering::Release);
     }
 
-    /// Waits for all that are under way. If this is dropped before they end, they are aborted: a
-    /// process that is frozen now could not go on with them.
+    /// Waits for all that are under way. If this is dropped before they end, they are aborted, which
+    /// closes their connections: a process that is frozen now could not go on with them.
     pub(in crate::postgres) async fn join_all(&self) {
         let mut tasks = {
             let mut tasks = self.tasks();
