@@ -38,6 +38,29 @@ async fn server_ends_sessions_that_outlast_an_invocation() {
 }
 
 #[tokio::test]
+async fn limit_follows_the_longest_invocation_and_work_without_a_deadline_has_none() {
+    let mut fixture = HerokuFixture::new().await;
+    let link = link(&mut fixture, &[]);
+    let of = |seconds| within(&link, Duration::from_secs(seconds));
+    for name in LIMITS {
+        assert_eq!(setting(&link, name).await, "0", "before the first");
+    }
+    assert_eq!(setting(&of(2), LIMITS[0]).await, "2s");
+    for _ in 0..2 {
+        for name in LIMITS {
+            assert_eq!(setting(&of(60), name).await, "1min");
+            assert_eq!(setting(&of(5), name).await, "1min");
+        }
+        for name in LIMITS {
+            assert_eq!(setting(&link, name).await, "0");
+        }
+        // A loan that sends nothing.
+        drop(link.client().await.expect("a connection"));
+    }
+    assert_eq!(setting(&of(5), LIMITS[1]).await, "1min");
+}
+
+#[tokio::test]
 async fn configured_limits_are_kept() {
     let mut fixture = HerokuFixture::new().await;
     let (role, database) = (fixture.database.role(), fixture.database.name());
@@ -55,6 +78,9 @@ async fn configured_limits_are_kept() {
     assert_eq!(setting(&link, "statement_timeout").await, "7s");
     assert_eq!(setting(&link, "idle_session_timeout").await, "7min");
     assert_eq!(setting(&link, LIMITS[1]).await, "9s");
+    let longer = within(&link, Duration::from_secs(90));
+    assert_eq!(setting(&longer, "statement_timeout").await, "7s");
+    assert_eq!(setting(&longer, LIMITS[1]).await, "9s");
 }
 
 #[tokio::test]

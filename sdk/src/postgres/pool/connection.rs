@@ -46,8 +46,11 @@ pub(in crate::postgres) struct PooledConnection {
     session_reset: SessionReset,
     /// The tap's count of work up to which the session is as it was opened.
     clean_work_count: u64,
-    /// True once the server was told to end statements that outlast an invocation.
-    is_bounded: bool,
+    /// The time after which the server ends statements, since no invocation takes longer; `None`
+    /// before the first invocation.
+    bound: Option<Duration>,
+    /// True if a loan without a deadline has lifted the bound. The next reset sets it again.
+    is_unbounded: bool,
     /// Time of the last check of the server's connection headroom, if there was one.
     headroom_checked_at: Option<SuspendAwareInstant>,
     is_first_loan: bool,
@@ -114,7 +117,8 @@ impl PooledConnection {
             rest: RestTimes::new(idle, pipelined.is_some()),
             pipelined,
             session_reset,
-            is_bounded: false,
+            bound: None,
+            is_unbounded: false,
             headroom_checked_at: None,
             is_first_loan: true,
             is_read_only: info.is_read_only,
@@ -167,16 +171,31 @@ impl PooledConnection {
         self.health.observe(Event::ReadOnly { generation });
     }
 
-    /// Has the server end what outlasts an invocation of this length. The statement is sent
-    /// once, ahead of the first one.
-    pub(in crate::postgres) fn serve_invocations(&mut self, longest: Duration) {
-        if self.is_bounded {
+    /// Has the server end what outlasts the longest invocation so far; nothing in a loan without a
+    /// deadline. A statement that changes this goes ahead of the loan's first one.
+    pub(in crate::postgres) fn serve_invocations(&mut self, longest: Option<Duration>) {
+        let Some(pipelined) = &self.pipelined else {
             return;
-        }
-        self.is_bounded = true;
-        if let Some(pipelined) = &self.pipelined {
-            pipelined.add(&session_params::for_invocations(longest));
-            self.session_reset.limit_invocations(longest);
+        };
+        match (longest, self.bound) {
+            (None, None) => {}
+            (None, Some(_)) => {
+                self.is_unbounded = true;
+                pipelined.add(session_params::WITHOUT_INVOCATION);
+            }
+            (Some(longest), Some(bound)) if longest <= bound && !self.is_unbounded => {}
+            (Some(longest), earlier) => {
+                let longest = earlier.map_or(longest, |bound| bound.max(longest));
+                if earlier.is_some() {
+                    pipelined.add(session_params::WITHOUT_INVOCATION);
+                }
+                pipelined.add(&session_params::for_invocations(longest));
+                if earlier != Some(longest) {
+                    self.session_reset.limit_invocations(longest);
+                }
+                self.bound = Some(longest);
+                self.is_unbounded = false;
+            }
         }
     }
 

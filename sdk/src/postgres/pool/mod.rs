@@ -127,9 +127,10 @@ impl Pool {
         if connection.is_first_loan() {
             connection.check_connection_headroom();
         }
-        if let (Some(_), Some(longest)) = (deadline, self.longest_invocation()) {
-            connection.serve_invocations(longest);
-        }
+        // In whole seconds: invocations of one function differ by milliseconds.
+        let longest = deadline.and(self.longest_invocation());
+        let longest = longest.map(|longest| Duration::from_secs_f64(longest.as_secs_f64().ceil()));
+        connection.serve_invocations(longest);
         Ok(connection)
     }
 

@@ -31,8 +31,12 @@ pub(in crate::postgres) fn early_query() -> String {
     )
 }
 
-/// Builds the statement for a session's first invocation: limits statements and idle
-/// transactions to the longest time that an invocation may take.
+/// The statements that take [those limits](for_invocations) back to what the operator sets.
+pub(in crate::postgres) const WITHOUT_INVOCATION: &str =
+    "RESET statement_timeout; RESET idle_in_transaction_session_timeout";
+
+/// Builds the statement for a session's invocations: limits statements and idle transactions to
+/// the longest time that an invocation may take.
 pub(in crate::postgres) fn for_invocations(longest: Duration) -> String {
     let longest = milliseconds(longest);
     let limits = INVOCATION_LIMITS.map(|setting| set_if_unlimited(setting, longest));
@@ -118,6 +122,12 @@ mod tests {
             "SET application_name TO 'it''s mine'"
         );
         assert_eq!(at_start(None, None), "");
+    }
+
+    #[test]
+    fn each_limit_of_an_invocation_is_taken_back() {
+        let resets = INVOCATION_LIMITS.map(|setting| format!("RESET {setting}"));
+        assert_eq!(WITHOUT_INVOCATION, resets.join("; "));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl SessionReset {
         }
     }
 
-    /// Adds the [limits of an invocation](super::session_params::for_invocations), once.
+    /// Sets the [limits of an invocation](super::session_params::for_invocations), in place of earlier ones.
     pub(in crate::postgres) fn limit_invocations(&mut self, longest: Duration) {
         let longest = Some(milliseconds(longest));
         let name = self.application_name.as_deref();
