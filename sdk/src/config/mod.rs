@@ -77,7 +77,7 @@ pub use self::server::{Pooler, ServerPin, ServerSettings};
 /// | `STAGELINK_WAIT_TIMEOUT_MS` | milliseconds to wait for one of the pool's connections | `4000` |
 /// | `STAGELINK_RETRY_TIMEOUT_MS` | milliseconds to go on trying, from the beginning of a trouble on | `10000` |
 /// | `STAGELINK_MAX_MESSAGE_BYTES` | bytes of the longest message that the server may send, such as a row: a longer one ends the connection with an error before it takes the function's memory | an eighth of `AWS_LAMBDA_FUNCTION_MEMORY_SIZE`; else `67108864` |
-/// | `STAGELINK_SELF_CHECK_KEY` | the key of the [self-check](crate::self_check) of one deploy, a secret that `stagelink promote` and `stagelink deploy` set for that deploy alone: 64 hexadecimal digits | none: there is no self-check |
+/// | `STAGELINK_SELF_CHECK_KEY` | the key of the [self-check](crate::self_check) of one deploy, a secret that `stagelink promote` and `stagelink deploy` set for that deploy alone: 64 hexadecimal digits | none: there is no self-check over HTTP |
 /// | `STAGELINK_LOG_DETAIL` | `true` logs the DETAIL of a database error, which repeats values of the rows: a unique violation's holds the whole key | `false` |
 ///
 /// The first connection is given up after 9 of the 10 seconds that AWS Lambda gives a

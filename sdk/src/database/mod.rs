@@ -136,8 +136,9 @@ impl Database {
     /// Returns this database with the deadline of one invocation, which the platform ends then.
     ///
     /// `stagelink::run` does this for each request; other servers and functions that take
-    /// messages from a queue call it themselves. Work through the returned database ends 300 ms
-    /// before the deadline, or in the last quarter of an invocation that is shorter than 1.2 s,
+    /// messages from a queue call it themselves. Work through the returned database ([`read`](Self::read),
+    /// [`write`](Self::write), [`transaction`](Self::transaction), [`write_once`](Self::write_once),
+    /// [`rows`](Self::rows)) and the wait for a [`client`](Self::client) end 300 ms before the deadline, or in the last quarter of an invocation that is shorter than 1.2 s,
     /// so that there is time to answer.
     #[must_use]
     pub fn with_deadline(&self, ends: SystemTime) -> Self {
@@ -167,8 +168,8 @@ impl Database {
     /// Finishes cleanup at the end of an invocation, before the process may be frozen.
     ///
     /// It waits up to 300 ms until the server has cancelled the statements that the handler
-    /// abandoned. Where the database had no connection left in the last 30 s, it closes this
-    /// instance's connections, so that other instances get a turn. `stagelink::run` does this
+    /// abandoned. Where the database had no connection left in the last 30 s, or nearly none, it closes this
+    /// instance's idle connections, so that other instances get a turn. `stagelink::run` does this
     /// for each request.
     ///
     /// # Cancel safety
@@ -293,7 +294,8 @@ impl Database {
         }
     }
 
-    /// Returns the phases' durations of the connection opened last; `None` before the first.
+    /// Returns the phases' durations of the connection opened last; `None` before the first with the current
+    /// credentials.
     pub fn connect_timings(&self) -> Option<ConnectTimings> {
         match &*self.state {
             State::Ready { pool, .. } => pool.connect_timings(),

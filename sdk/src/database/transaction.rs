@@ -48,7 +48,8 @@ impl Database {
     ///
     /// # Cancel safety
     ///
-    /// After a drop before the COMMIT nothing takes effect; the connection is given up.
+    /// After a drop before the COMMIT nothing takes effect; the connection is lent again once the server has
+    /// rolled back.
     pub async fn transaction<T, E, W, F>(&self, work: W) -> Result<T, E>
     where
         W: Fn(Transaction) -> F,

@@ -331,7 +331,7 @@ impl Deref for Transaction {
 impl Drop for Transaction {
     fn drop(&mut self) {
         if let (Some(client), Some(back)) = (self.client.take(), self.back.take()) {
-            // Without a receiver the connection is closed.
+            // Without a receiver the client is dropped, which has the transaction rolled back.
             back.send(client).ok();
         }
     }

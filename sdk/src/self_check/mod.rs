@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | 1 | the promotion | makes a [`SelfCheckKey`] for one deploy, and gives it to the deploy's functions as the variable [`VARIABLE`] |
 //! | 2 | the promotion | sends `GET` [`path`] with a [`SelfCheckRequest`], signed, in the header [`HEADER`] |
-//! | 3 | the function's runtime | takes a request whose signature, path and time are right, and runs `SELECT 1` on the database of its stage; any other request goes to the handler, unchanged |
+//! | 3 | the function's runtime | takes a request whose signature, path and time are right, and asks the database of its stage for its version and settings; any other request goes to the handler, unchanged |
 //! | 4 | the function's runtime | responds with a [`SelfCheckReport`] as JSON, signed in the header [`HEADER`] |
 //! | 5 | the promotion | verifies that the report has the key's signature and repeats the request's nonce |
 //!
