@@ -10,8 +10,8 @@ use nix::pty::openpty;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 use stagelink_tests::{
-    Answer, CANARY, Record, ShopClouds, SmallProject, answer_project, as_superuser, descendants,
-    end_sessions, migrate, root, send, server, stagelink_command,
+    Answer, CANARY, Record, ShopClouds, SmallProject, TLS_LIBRARY, answer_project, as_superuser,
+    descendants, end_sessions, migrate, root, send, server, stagelink_command,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -105,6 +105,8 @@ impl Remote {
             .current_dir(root())
             .envs(self.clouds.variables())
             .env("STAGELINK_HEROKU_PIPELINE", "shop")
+            // It builds the functions without the platform's library.
+            .env_remove(TLS_LIBRARY)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -4,6 +4,7 @@ use stagelink::{Database, Error, IDEMPOTENCY_TABLE, IdempotencyKey, Settings};
 use stagelink_local_postgres::ServerSource;
 use stagelink_tests::{
     Auth, HerokuFixture, Identity, NETWORK_DELAY, OwnServer, PATIENT, expect_count, proxy, through,
+    tls_library,
 };
 
 /// Connections and round trips from a cold start to the first response, including the one that opens
@@ -89,6 +90,8 @@ async fn warm_select_costs_one_round_trip() {
     // Whether a connection costs 5 and the session's settings at most, the connections, and the
     // costs of the requests after the first one.
     let expected = (true, 1, vec![1; 3]);
+    // The platform's library does not offer P-256 first, which Postgres up to 17 wants.
+    let of_platform = usize::from(tls_library() == "native-tls");
     expect_count("a warm SELECT", expected, async || {
         let proxy = proxy().await;
         proxy.delay(NETWORK_DELAY);
@@ -109,7 +112,7 @@ async fn warm_select_costs_one_round_trip() {
         function.shutdown().await;
         // Nothing waits for the response to the settings, so the first request may share their
         // flight.
-        let is_cheap = cold <= 6 && costs.remove(0) <= 1;
+        let is_cheap = cold <= 6 + of_platform && costs.remove(0) <= 1;
         (is_cheap, proxy.connections(), costs)
     })
     .await;

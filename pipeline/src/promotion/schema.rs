@@ -135,17 +135,18 @@ fn ensure_in_plan(
         if applied.contains(&listed.version) {
             continue;
         }
-        let reason = plan.pending().find(|one| one.version == listed.version);
-        reasons.push(match reason {
-            Some(one) => match (one.refusals, one.held_back) {
-                ([_, ..], _) => format!("{listed} is refused: {}", one.refusals.join("; ")),
-                ([], Some(because)) => format!("{listed} is held back: {because}"),
-                ([], None) => format!(
-                    "{listed} is of class {} on this database, and is not applied by a promotion",
-                    one.class
-                ),
-            },
-            None => format!("{listed} is not applied, and no file of the project has it"),
+        // The plan's folder has all files: another command has applied this one since the look at
+        // the history.
+        let Some(one) = plan.pending().find(|one| one.version == listed.version) else {
+            continue;
+        };
+        reasons.push(match (one.refusals, one.held_back) {
+            ([_, ..], _) => format!("{listed} is refused: {}", one.refusals.join("; ")),
+            ([], Some(because)) => format!("{listed} is held back: {because}"),
+            ([], None) => format!(
+                "{listed} is of class {} on this database, and is not applied by a promotion",
+                one.class
+            ),
         });
     }
     match reasons.is_empty() {

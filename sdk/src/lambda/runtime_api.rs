@@ -20,6 +20,7 @@ use tower_service::Service;
 use crate::lambda::adapter::EventRefused;
 use crate::lambda::invocation_context::invocation_context;
 use crate::local_spans;
+use crate::log_line::with_causes;
 use crate::provider::{Connector, RequestBody};
 
 pub(super) type BoxError = lambda_http::Error;
@@ -107,6 +108,7 @@ impl RuntimeApi {
                 Err(error) if failures >= MOST_FAILURES => return Err(error),
                 Err(error) => {
                     failures += 1;
+                    let error = with_causes(&*error).to_string();
                     tracing::warn!(%error, "a request to the Lambda Runtime API failed");
                     tokio::time::sleep(RETRY_PAUSE).await;
                 }
@@ -152,7 +154,7 @@ impl RuntimeApi {
                 self.report_spans(&request_id).await;
                 return Ok(());
             }
-            Ok(Err(error)) => error.to_string(),
+            Ok(Err(error)) => with_causes(&*error).to_string(),
             Err(_) => "a panic".to_owned(),
         };
         tracing::error!(reason = ?reason, "an invocation could not be answered");

@@ -5,7 +5,7 @@
 //! the URL's options and a setting of the role take precedence there, and any role may set its own.
 
 use std::fmt;
-use std::sync::Once;
+use std::sync::{Mutex, PoisonError};
 
 use fallible_iterator::FallibleIterator as _;
 use postgres_protocol::message::backend::DataRowBody;
@@ -94,19 +94,29 @@ impl StageMark {
                  database belongs to stage {stage}, run `stagelink mark set --stage {stage}`"
             )),
             Self::None => {
-                static ONCE: Once = Once::new();
-                ONCE.call_once(|| {
+                if is_first_warning(stage) {
                     let database = one_line(database);
                     tracing::warn!(
                         "{database} has no stage mark, so nothing shows that it belongs to stage \
                          {stage}: run `stagelink mark set --stage {stage}`, and set \
                          STAGELINK_REQUIRE_MARK=true"
                     );
-                });
+                }
                 Ok(())
             }
         }
     }
+}
+
+/// Returns whether this process has not warned of this stage's database yet.
+fn is_first_warning(stage: Stage) -> bool {
+    static WARNED: Mutex<Vec<Stage>> = Mutex::new(Vec::new());
+    let mut warned = WARNED.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_first = !warned.contains(&stage);
+    if is_first {
+        warned.push(stage);
+    }
+    is_first
 }
 
 /// Builds the query for the server's version as a number, and for the database's own settings, of
@@ -210,6 +220,16 @@ mod tests {
 
     fn url() -> DatabaseUrl {
         DatabaseUrl::parse("postgres://u:p@h/d", "a test").unwrap()
+    }
+
+    #[test]
+    fn database_without_a_mark_is_told_once_for_each_stage() {
+        // No other test has these stages.
+        for stage in ["staging/told-a", "staging/told-b"] {
+            let stage = stage.parse().unwrap();
+            assert!(is_first_warning(stage));
+            assert!(!is_first_warning(stage));
+        }
     }
 
     #[test]
