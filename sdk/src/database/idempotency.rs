@@ -392,9 +392,18 @@ mod tests {
     }
 
     #[test]
-    fn other_body_or_owner_is_another_request() {
+    fn other_method_path_body_or_owner_is_another_request() {
         assert_ne!(key(&["a"], "1"), key(&["a"], "2"));
         assert_ne!(key(&["a"], "1"), key(&["a"], "1").owned_by("ada"));
+        let of = |method: &str, path: &str| {
+            let mut request = request(&["a"], "1");
+            *request.method_mut() = method.parse().unwrap();
+            *request.uri_mut() = path.parse().unwrap();
+            IdempotencyKey::from_request(&request).unwrap().unwrap()
+        };
+        assert_eq!(of("POST", "/a"), of("POST", "/a"));
+        assert_ne!(of("POST", "/a"), of("PUT", "/a"));
+        assert_ne!(of("POST", "/a"), of("POST", "/b"));
     }
 
     #[test]

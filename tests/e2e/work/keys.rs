@@ -68,6 +68,10 @@ async fn key_is_for_one_request_of_one_owner_for_a_day() {
     assert_ne!(first, second);
 
     let connect_directly = fixture.connect_directly().await;
+    let kept = "SELECT bool_and(kept_until - now() BETWEEN interval '23 hours' AND interval '24 hours') \
+                FROM stagelink_idempotency";
+    let row = connect_directly.query_typed_one(kept, &[]).await;
+    assert!(row.expect("keys").get::<_, bool>(0), "not a day");
     let age = "UPDATE stagelink_idempotency SET kept_until = now() - interval '1 second'";
     connect_directly
         .batch_execute(age)
