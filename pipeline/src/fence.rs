@@ -21,13 +21,33 @@ pub(crate) trait Fence: Debug + Send + Sync {
     /// Notes that an attempt at a change begins.
     fn begins(&self) {}
 
-    /// Notes that such an attempt has ended, and whether its result is known.
-    fn ended(&self, _is_known: bool) {}
+    /// Notes that an attempt at the change of this name has ended.
+    fn ended(&self, _change: &str, _end: AttemptEnd) {}
+
+    /// Notes that a look has shown the results of the changes whose names fit.
+    fn settled(&self, _is_known: &dyn Fn(&str) -> bool) {}
+}
+
+/// The end of an attempt at a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AttemptEnd {
+    /// The service has answered it.
+    Known,
+    /// The service may have made the change, or make it later.
+    Unknown,
+    /// The service has turned the attempt away, as at a rate limit, which says nothing of an earlier one.
+    NotTaken,
 }
 
 /// An attempt at a change that is under way. Dropped before its end, its result is not known.
 #[must_use]
-pub(crate) struct Attempt(Option<Arc<dyn Fence>>);
+pub(crate) struct Attempt(Option<FencedAttempt>);
+
+struct FencedAttempt {
+    fence: Arc<dyn Fence>,
+    /// The name of the change, which all attempts at it have.
+    change: String,
+}
 
 impl Attempt {
     /// Begins one that no fence is asked about: a question.
@@ -35,25 +55,25 @@ impl Attempt {
         Self(None)
     }
 
-    fn begin(fence: Option<Arc<dyn Fence>>) -> Self {
-        if let Some(fence) = &fence {
+    fn begin(fence: Option<Arc<dyn Fence>>, change: String) -> Self {
+        Self(fence.map(|fence| {
             fence.begins();
-        }
-        Self(fence)
+            FencedAttempt { fence, change }
+        }))
     }
 
-    /// Notes the end. `is_known` says whether an answer came.
-    pub(crate) fn end(mut self, is_known: bool) {
-        if let Some(fence) = self.0.take() {
-            fence.ended(is_known);
+    /// Notes the end.
+    pub(crate) fn end(mut self, end: AttemptEnd) {
+        if let Some(attempt) = self.0.take() {
+            attempt.fence.ended(&attempt.change, end);
         }
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        if let Some(fence) = &self.0 {
-            fence.ended(false);
+        if let Some(attempt) = &self.0 {
+            attempt.fence.ended(&attempt.change, AttemptEnd::Unknown);
         }
     }
 }
@@ -69,20 +89,28 @@ impl FenceSlot {
     }
 
     /// Makes sure that this process may still change the stage, where there is a fence, and begins an attempt
-    /// at a change.
+    /// at the change of this name, which is the same for each attempt at it.
     ///
     /// # Errors
     ///
     /// Those of [`Fence::ensure`].
-    pub(crate) async fn begin_attempt(&self) -> Result<Attempt, Error> {
-        let fence = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    pub(crate) async fn begin_attempt(&self, change: impl Into<String>) -> Result<Attempt, Error> {
+        let fence = self.fence();
         if let Some(fence) = &fence {
             fence.ensure().await?;
         }
-        Ok(Attempt::begin(fence))
+        Ok(Attempt::begin(fence, change.into()))
+    }
+
+    /// Notes that a look has shown the results of the changes whose names fit.
+    pub(crate) fn settle(&self, is_known: impl Fn(&str) -> bool) {
+        if let Some(fence) = self.fence() {
+            fence.settled(&is_known);
+        }
+    }
+
+    fn fence(&self) -> Option<Arc<dyn Fence>> {
+        let fence = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        fence.clone()
     }
 }

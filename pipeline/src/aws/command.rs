@@ -16,7 +16,7 @@ use crate::aws::access::AwsAccess;
 use crate::aws::redaction::Redaction;
 use crate::aws::refusal::{Failure, Reason};
 use crate::error::{Error, ErrorKind};
-use crate::fence::{Attempt, Fence, FenceSlot};
+use crate::fence::{Attempt, AttemptEnd, Fence, FenceSlot};
 
 /// The command `aws` with a region.
 #[derive(Clone, Debug)]
@@ -115,7 +115,8 @@ impl AwsCommand {
         if !call.is_change() {
             return Ok(Attempt::unfenced());
         }
-        self.fence.begin_attempt().await.map_err(|error| Failure {
+        let begun = self.fence.begin_attempt(&call.action).await;
+        begun.map_err(|error| Failure {
             reason: Reason::Other,
             error,
         })
@@ -179,7 +180,10 @@ impl AwsCommand {
             let attempt = self.begin_attempt(call).await?;
             let made = self.run(call).await;
             let is_silent = |failure: &Failure| failure.error.kind() == ErrorKind::Unavailable;
-            attempt.end(!made.as_ref().is_err_and(is_silent));
+            attempt.end(match &made {
+                Err(failure) if is_silent(failure) => AttemptEnd::Unknown,
+                _ => AttemptEnd::Known,
+            });
             let failure = match made {
                 Err(failure) if failure.reason == Reason::Overloaded => failure,
                 outcome => return outcome,

@@ -62,9 +62,9 @@ impl Site {
         let before: BTreeSet<_> = self.deploy_ids_of_title(title).await?;
         let mut attempts = Persistence::new(self.pace);
         loop {
-            let attempt = self.begin_attempt(&request.method).await?;
+            let attempt = self.begin_attempt(&request.method, &path).await?;
             let sent = self.api.send_once(&request).await;
-            attempt.end(sent.is_ok());
+            attempt.end(persistence::end_of(&sent));
             let retry_after = match &sent {
                 Ok(response) if !response.may_pass() => {
                     return self.read_new_deploy(response, title, &action);
@@ -78,6 +78,7 @@ impl Site {
             let is_known = made.is_ok();
             let made = made.unwrap_or_default().into_iter();
             if let Some(deploy) = { made }.find(|of| !before.contains(&of.id)) {
+                self.settle(&request.method, &path);
                 return Ok(deploy);
             }
             // Where Netlify does not say whether there is one, another attempt may make a second.
@@ -253,8 +254,8 @@ impl Site {
         request: Request<'_>,
         action: &str,
     ) -> Result<Response, Error> {
-        let method = request.method.clone();
-        let begin = async || self.begin_attempt(&method).await;
+        let (method, path) = (request.method.clone(), request.path);
+        let begin = async || self.begin_attempt(&method, path).await;
         let sent = persistence::send(&self.api, self.pace, request, begin).await;
         sent.map_err(|error| error.context(could_not(action)))
     }

@@ -106,12 +106,24 @@ impl Site {
         self.fence.set(fence);
     }
 
-    /// Makes sure that this process may send a request with this method, and begins the attempt.
-    async fn begin_attempt(&self, method: &Method) -> Result<Attempt, Error> {
+    /// Makes sure that this process may send a request with this method to this path, and begins the attempt.
+    async fn begin_attempt(&self, method: &Method, path: &[&str]) -> Result<Attempt, Error> {
         match *method {
             Method::GET => Ok(Attempt::unfenced()),
-            _ => self.fence.begin_attempt().await,
+            _ => self.fence.begin_attempt(change_of(method, path)).await,
         }
+    }
+
+    /// Notes that a look has shown the result of this change.
+    fn settle(&self, method: &Method, path: &[&str]) {
+        let known = change_of(method, path);
+        self.fence.settle(|change| change == known);
+    }
+
+    /// Notes that a deploy is gone or cancelled: what was sent for it changes nothing any more.
+    fn settle_deploy(&self, id: &str) {
+        self.fence
+            .settle(|change| change.split('/').any(|part| part == id));
     }
 
     /// The name of the account that owns the site, as paths have it.
@@ -303,6 +315,11 @@ impl Site {
         }
         body
     }
+}
+
+/// Returns the name of a change for the fence.
+fn change_of(method: &Method, path: &[&str]) -> String {
+    format!("{method} {}", path.join("/"))
 }
 
 fn value_json(context: &DeployContext, value: &SecretString) -> Json {

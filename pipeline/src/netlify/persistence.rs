@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{HeaderName, HeaderValue};
 use tokio::time::sleep;
 
 use crate::api::{Api, Request, Response};
 use crate::error::{Error, ErrorKind};
-use crate::fence::Attempt;
+use crate::fence::{Attempt, AttemptEnd};
 
 /// The pauses between attempts, and the limits of a deploy.
 ///
@@ -97,7 +98,7 @@ pub(super) async fn send(
     loop {
         let attempt = begin().await?;
         let sent = api.send_once(&request).await;
-        attempt.end(sent.is_ok());
+        attempt.end(end_of(&sent));
         let (is_final, retry_after) = match &sent {
             Ok(response) => (!response.may_pass(), response.retry_after()),
             Err(error) => (error.kind() != ErrorKind::Unavailable, None),
@@ -113,6 +114,15 @@ pub(super) async fn send(
             let count = HeaderValue::from(attempts.number() - 1);
             request.header = Some((RETRY_COUNT, count));
         }
+    }
+}
+
+/// Returns what an attempt at a change tells of its result.
+pub(super) fn end_of(sent: &Result<Response, Error>) -> AttemptEnd {
+    match sent {
+        Ok(response) if response.status == StatusCode::TOO_MANY_REQUESTS => AttemptEnd::NotTaken,
+        Ok(_) => AttemptEnd::Known,
+        Err(_) => AttemptEnd::Unknown,
     }
 }
 

@@ -133,9 +133,12 @@ impl Site {
     /// not known whether it did.
     pub(crate) async fn restore(&self, id: &str) -> Result<Deploy, Error> {
         let action = format!("publish the deploy {id}");
-        let path = ["sites", &self.id, "deploys", id, "restore"];
         // Publishing the same deploy again changes nothing.
-        self.post(&path, id, &action).await
+        self.post(&self.restore_path(id), id, &action).await
+    }
+
+    fn restore_path<'a>(&'a self, id: &'a str) -> [&'a str; 5] {
+        ["sites", &self.id, "deploys", id, "restore"]
     }
 
     /// Publishes a ready deploy, and makes sure that the site's visitors see it. An answer does not say so:
@@ -147,7 +150,10 @@ impl Site {
     pub(crate) async fn publish(&self, id: &str) -> Result<Deploy, Error> {
         let restored = self.restore(id).await;
         match self.read_published_deploy().await? {
-            Some(published) if published.id == id => Ok(published),
+            Some(published) if published.id == id => {
+                self.settle(&Method::POST, &self.restore_path(id));
+                Ok(published)
+            }
             _ => Err(restored.err().unwrap_or_else(|| {
                 Error::new(
                     ErrorKind::Promotion,
@@ -200,17 +206,19 @@ impl Site {
             ..Request::default()
         };
         let response = self.persist(request, &action).await?;
-        match response.status {
+        let deleted = match response.status {
             // The first attempt may have deleted it.
-            StatusCode::NOT_FOUND => Ok(response.attempts > 1),
-            StatusCode::NO_CONTENT => Ok(true),
+            StatusCode::NOT_FOUND => response.attempts > 1,
+            StatusCode::NO_CONTENT => true,
             // Netlify answers 204, so this is of something before it.
             status if status.is_success() => match self.find_deploy(id).await? {
-                None => Ok(true),
-                Some(_) => Err(has_changed_nothing(&action)),
+                None => true,
+                Some(_) => return Err(has_changed_nothing(&action)),
             },
-            _ => Err(self.api.refusal(&response, &action)),
-        }
+            _ => return Err(self.api.refusal(&response, &action)),
+        };
+        self.settle_deploy(id);
+        Ok(deleted)
     }
 
     /// Ends a deploy that is not ready yet.
@@ -220,7 +228,9 @@ impl Site {
     /// [`ErrorKind::Refused`] where Netlify does not, as for one that is ready.
     pub(crate) async fn cancel_deploy(&self, id: &str) -> Result<Deploy, Error> {
         let action = format!("cancel the deploy {id}");
-        self.post(&["deploys", id, "cancel"], id, &action).await
+        let cancelled = self.post(&["deploys", id, "cancel"], id, &action).await?;
+        self.settle_deploy(id);
+        Ok(cancelled)
     }
 
     /// Sends a change of the deploy with this id.

@@ -2,6 +2,7 @@
 //! stage, and holds what a rerun needs to go on.
 
 mod claim;
+mod doubts;
 mod handle;
 mod origin;
 mod renewal;
@@ -229,7 +230,7 @@ impl Lease {
 
     /// Starts the renewal of a lease that was taken.
     fn hold(session: Session, table: String, token: String, times: Times) -> Self {
-        let (lost, is_in_doubt) = (Arc::default(), Arc::default());
+        let (lost, doubts) = (Arc::default(), Arc::default());
         let (requests, received) = mpsc::channel(1);
         let (holder, holder_is_gone) = oneshot::channel();
         let stop = OrderlyStop::current();
@@ -240,7 +241,7 @@ impl Lease {
             token: token.as_str().into(),
             requests,
             lost: Arc::clone(&lost),
-            is_in_doubt: Arc::clone(&is_in_doubt),
+            doubts: Arc::clone(&doubts),
             stop,
         };
         let renewal = Renewal {
@@ -249,7 +250,7 @@ impl Lease {
             token,
             times,
             lost,
-            is_in_doubt,
+            doubts,
         };
         let renewal = tokio::spawn(renewal.run(received, holder_is_gone, told));
         Self {

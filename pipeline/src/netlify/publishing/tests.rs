@@ -1,9 +1,13 @@
 //! Tests of publishing by the stand-in of Netlify.
 
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::BoxFuture;
 use stagelink_local::api::{Failure, Fault};
 use stagelink_local::netlify_api::NetlifyApi;
 
 use super::*;
+use crate::fence::{AttemptEnd, Fence};
 use crate::netlify::test_site::{TestSite, make_ready};
 
 async fn site() -> (NetlifyApi, Site) {
@@ -85,4 +89,50 @@ async fn older_deploy_is_published_again_and_an_unpublished_one_deleted() {
     let error = site.delete_deploy(&first.id).await.unwrap_err().report();
     assert!(error.contains("could not delete the deploy"), "{error}");
     assert_eq!(published(&site).await.as_deref(), Some(&*first.id));
+}
+
+/// Notes the changes whose result is not known.
+#[derive(Debug, Default)]
+struct Open(Mutex<Vec<String>>);
+
+impl Fence for Open {
+    fn ensure(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn ended(&self, change: &str, end: AttemptEnd) {
+        let mut changes = self.0.lock().unwrap();
+        match end {
+            AttemptEnd::Known => changes.retain(|of| of != change),
+            AttemptEnd::Unknown => changes.push(change.to_owned()),
+            AttemptEnd::NotTaken => {}
+        }
+    }
+
+    fn settled(&self, is_known: &dyn Fn(&str) -> bool) {
+        self.0.lock().unwrap().retain(|change| !is_known(change));
+    }
+}
+
+#[tokio::test]
+async fn published_deploy_is_in_doubt_until_a_look_shows_it_and_a_deleted_one_no_more() {
+    let (netlify, site) = site().await;
+    let first = ready(&site, "one").await;
+    let second = ready(&site, "two").await;
+    let open = Arc::new(Open::default());
+    site.set_fence(Arc::clone(&open) as _);
+    let lost = Fault::new(Failure::DisconnectAfterwards);
+    let lost = lost.on("POST", "/api/v1/sites/*/deploys/*/restore");
+    netlify.control().inject(lost);
+    // Each of its answers is lost, and the look shows it.
+    site.restore(&first.id).await.unwrap_err();
+    assert!(!open.0.lock().unwrap().is_empty());
+    site.publish(&first.id).await.unwrap();
+    assert_eq!(*open.0.lock().unwrap(), [""; 0]);
+    site.restore(&second.id).await.unwrap_err();
+    netlify.control().clear_faults();
+    site.restore(&first.id).await.unwrap();
+    assert!(open.0.lock().unwrap()[0].contains(&second.id));
+    assert!(site.delete_deploy(&second.id).await.unwrap());
+    assert_eq!(*open.0.lock().unwrap(), [""; 0]);
 }

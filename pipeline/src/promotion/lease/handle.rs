@@ -1,7 +1,6 @@
 //! The part of a lease by which the clients of services make sure that this process still holds it.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,9 +8,10 @@ use futures_util::future::BoxFuture;
 use stagelink::Stage;
 use tokio::sync::{mpsc, oneshot};
 
+use super::doubts::Doubts;
 use super::renewal::{Change, Request};
 use crate::error::{Error, ErrorKind};
-use crate::fence::Fence;
+use crate::fence::{AttemptEnd, Fence};
 use crate::promotion::stop::OrderlyStop;
 
 /// A lease that may be asked for from several places. It ends with the lease.
@@ -25,8 +25,8 @@ pub(crate) struct LeaseHandle {
     pub(super) requests: mpsc::Sender<Request>,
     /// The reason why the lease is lost.
     pub(super) lost: Arc<OnceLock<String>>,
-    /// True while the result of the latest attempt at a change is not known.
-    pub(super) is_in_doubt: Arc<AtomicBool>,
+    /// The changes whose result is not known.
+    pub(super) doubts: Arc<Doubts>,
     pub(super) stop: Option<OrderlyStop>,
 }
 
@@ -110,11 +110,15 @@ impl Fence for LeaseHandle {
         }
     }
 
-    fn ended(&self, is_known: bool) {
-        self.is_in_doubt.store(!is_known, Ordering::Relaxed);
+    fn ended(&self, change: &str, end: AttemptEnd) {
+        self.doubts.record(change, end);
         if let Some(stop) = &self.stop {
             stop.attempt_ended();
         }
+    }
+
+    fn settled(&self, is_known: &dyn Fn(&str) -> bool) {
+        self.doubts.settle(is_known);
     }
 }
 

@@ -1,6 +1,5 @@
 //! The task that renews a lease, and makes all of its changes, on a session of its own.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use stagelink::tokio_postgres::types::Type;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::doubts::Doubts;
 use super::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
 use crate::migrations::Session;
@@ -67,8 +67,8 @@ pub(super) struct Renewal {
     pub(super) times: Times,
     /// The reason why the lease is lost.
     pub(super) lost: Arc<OnceLock<String>>,
-    /// True while the result of the latest attempt at a change is not known.
-    pub(super) is_in_doubt: Arc<AtomicBool>,
+    /// The changes whose result is not known.
+    pub(super) doubts: Arc<Doubts>,
 }
 
 impl Renewal {
@@ -124,7 +124,7 @@ impl Renewal {
                 holds_until: row.map(|row| row.expires_at),
             }
         };
-        if self.is_in_doubt.load(Ordering::Relaxed) {
+        if self.doubts.exist() {
             return held("a call that changes something was under way, whose result is not known")
                 .await;
         }

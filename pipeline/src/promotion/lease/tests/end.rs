@@ -1,6 +1,7 @@
 //! Tests of how a lease ends: by a kill, by being dropped, with a change in doubt, by a stop.
 
 use super::*;
+use crate::fence::AttemptEnd;
 
 #[tokio::test]
 async fn lease_of_a_killed_process_leaves_its_row_and_no_session() {
@@ -61,7 +62,7 @@ async fn lease_whose_change_is_in_doubt_keeps_its_time_and_says_until_when() {
         let lease = taken(&database, "production", "ann@desk").await;
         let slot = FenceSlot::default();
         slot.set(Arc::new(lease.handle().clone()));
-        let attempt = slot.begin_attempt().await.unwrap();
+        let attempt = slot.begin_attempt("publish").await.unwrap();
         // As a request whose answer has not come.
         drop(attempt);
     };
@@ -78,13 +79,33 @@ async fn lease_whose_change_is_in_doubt_keeps_its_time_and_says_until_when() {
         let lease = taken(&database, "production", "ann@desk").await;
         let slot = FenceSlot::default();
         slot.set(Arc::new(lease.handle().clone()));
-        for is_known in [false, true] {
-            slot.begin_attempt().await.unwrap().end(is_known);
+        for end in [AttemptEnd::Unknown, AttemptEnd::Known] {
+            slot.begin_attempt("publish").await.unwrap().end(end);
         }
+        // A look shows what the other one did.
+        drop(slot.begin_attempt("lock").await.unwrap());
+        slot.settle(|change| change == "lock");
     };
     let ((), ends) = watched(answered).await;
     assert_eq!(ends[0].held_since, None);
     assert!(Lease::look(&production).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn answer_of_a_neighbour_ends_no_doubt_of_another_change() {
+    let database = TestDatabase::new().await;
+    let uploads = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        let slot = FenceSlot::default();
+        slot.set(Arc::new(lease.handle().clone()));
+        let one = slot.begin_attempt("upload a").await.unwrap();
+        let other = slot.begin_attempt("upload b").await.unwrap();
+        drop(one);
+        other.end(AttemptEnd::Known);
+    };
+    let ((), ends) = watched(uploads).await;
+    let held = ends[0].held_since.as_deref().unwrap_or_default();
+    assert!(held.contains("not known"), "{ends:?}");
 }
 
 #[tokio::test]
@@ -98,12 +119,12 @@ async fn stopped_command_ends_the_change_that_is_under_way_and_begins_no_other()
         let lease = taken(&database, "production", "ann@desk").await;
         let slot = FenceSlot::default();
         slot.set(Arc::new(lease.handle().clone()));
-        let attempt = slot.begin_attempt().await.unwrap();
+        let attempt = slot.begin_attempt("publish").await.unwrap();
         begun.send(()).unwrap();
         has_answer.await.unwrap();
-        attempt.end(true);
+        attempt.end(AttemptEnd::Known);
         made.push("the first");
-        let _attempt = slot.begin_attempt().await.unwrap();
+        let _attempt = slot.begin_attempt("lock").await.unwrap();
         made.push("the second");
     };
     {
