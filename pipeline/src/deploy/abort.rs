@@ -67,7 +67,6 @@ pub async fn abort(request: &DeployRequest) -> Result<AbortReport, Error> {
         let versions = state.versions();
         finish(database, lease.handle(), record, outcome, deploy, &versions).await?;
     }
-    lease.release().await?;
-    done.push(format!("the lease on stage {stage} is given back"));
+    done.push(lease.release().await?.to_string());
     Ok(AbortReport { done })
 }

@@ -15,8 +15,8 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationEvent;
 use crate::netlify::{Deploy, DeployEvent, DeployVariable, Site};
 use crate::promotion::{
-    DeployOutcome, Lease, NewDeploy, Progress, PromotionEvent, SmokeTest, Taken, address_of,
-    advice, begin, ensure_runnable, finish, take_when_free,
+    DeployOutcome, Lease, LeaseEnd, NewDeploy, Progress, PromotionEvent, SmokeTest, Taken,
+    address_of, advice, begin, ensure_runnable, finish, take_when_free,
 };
 
 /// A run that holds the lease on its stage.
@@ -332,6 +332,9 @@ impl<'a> Run<'a> {
         )
         .await;
         let released = self.lease.release().await;
+        if let Some(text) = released.as_ref().ok().and_then(LeaseEnd::warning) {
+            (self.listener)(&DeployProgress::Note(text));
+        }
         for error in [recorded.err(), released.err()].into_iter().flatten() {
             // The outcome itself is what counts.
             if error.kind() != ErrorKind::Busy {

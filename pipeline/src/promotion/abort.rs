@@ -55,10 +55,9 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
     let progress = Progress::read(lease::Progress(row.progress), request.to, &site)?;
     let Some(progress) = progress else {
         // It was killed before it changed anything.
-        lease.release().await?;
-        return Ok(AbortReport {
-            done: vec!["the promotion had not changed anything".to_owned()],
-        });
+        let mut done = vec!["the promotion had not changed anything".to_owned()];
+        done.extend(lease.release().await?.warning());
+        return Ok(AbortReport { done });
     };
     let unfinished = Unfinished {
         site: &site,

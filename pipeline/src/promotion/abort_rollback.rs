@@ -53,6 +53,10 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
             }
             None => {
                 done.push(match record.previous.as_deref() == Some(target) {
+                    // A command that runs, or has just ended, may have sent it.
+                    true if !row.is_expired => "the rollback has published nothing so far, and a call that \
+                         was on its way to Netlify then may still arrive: look again in a minute at what is live"
+                        .to_owned(),
                     true => "the rollback had published nothing".to_owned(),
                     false => format!(
                         "the deploy {target}, which another person or job has published, stays live"
@@ -65,7 +69,7 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
     } else {
         done.push("the rollback had not changed anything".to_owned());
     }
-    lease.release().await?;
+    done.extend(lease.release().await?.warning());
     Ok(AbortReport { done })
 }
 

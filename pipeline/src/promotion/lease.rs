@@ -19,13 +19,13 @@ use tokio::task::AbortHandle;
 use self::claim::Claim;
 pub(crate) use self::handle::LeaseHandle;
 use self::origin::{is_foreign, new_token, origin};
-use self::renewal::{Change, Renewal, Times};
+use self::renewal::{Change, Renewal, Request, Times};
 pub(crate) use self::row::LeaseRow;
 use crate::error::{Error, ErrorKind};
 use crate::fence::Fence;
 use crate::migrations::{LEASES_TABLE, ReadError, Session, SessionWork, bounded_read};
 use crate::promotion::own_table::OwnTable;
-use crate::promotion::stop::OrderlyStop;
+use crate::promotion::stop::{LeaseEnd, OrderlyStop};
 use crate::promotion::unfinished::rerun;
 
 /// The lease on a stage, which this process holds.
@@ -36,7 +36,7 @@ use crate::promotion::unfinished::rerun;
 ///
 /// Dropping it gives the lease back: its row ends, and stays where it has progress, by which a rerun of the
 /// command goes on. Where the result of a change is not known, the row keeps its time. So it does where the
-/// process is killed. [`release`](Self::release) deletes the row.
+/// process is killed. [`release`](Self::release) deletes the row, unless a result is not known.
 ///
 /// The progress is kept as it is given, so roles that may read the table read a secret in it: those of
 /// the database's owner alone, unless default privileges say more. Neither `Debug` nor an error has it.
@@ -216,7 +216,8 @@ impl Lease {
         seen: &LeaseRow,
     ) -> Result<String, Error> {
         let (lease, row) = Self::seize(database, holder, seen).await?;
-        lease.release().await?;
+        // It changes nothing outside of the database.
+        let _ = lease.release().await?;
         let deploy = row.progress.get("deploy").and_then(Value::as_str);
         let deploy = deploy.map_or(String::new(), |deploy| {
             format!(", of the deploy {}", stagelink::one_line(deploy))
@@ -286,13 +287,23 @@ impl Lease {
         self.handle.make(Change::Save(progress.to_string())).await
     }
 
-    /// Gives the lease back: the stage has none afterwards.
+    /// Gives the lease back, and returns its end: the stage has none afterwards, but where the result of a
+    /// change is not known, the row keeps its time, without progress. Tell the person so.
     ///
     /// # Errors
     ///
     /// Those of [`fence`](Self::fence).
-    pub(crate) async fn release(self) -> Result<(), Error> {
-        self.handle.make(Change::Release).await
+    pub(crate) async fn release(self) -> Result<LeaseEnd, Error> {
+        self.handle.ask(Request::Release).await
+    }
+
+    /// Gives the lease back after a failure, and returns the failure's error with what is to be told of that.
+    pub(crate) async fn release_after(self, error: Error) -> Error {
+        let told = match self.release().await {
+            Ok(end) => end.warning(),
+            Err(second) => Some(second.report()),
+        };
+        error.and_details(told.into_iter().collect())
     }
 
     /// Ends the renewal as the death of the process does: the row stays as it is.

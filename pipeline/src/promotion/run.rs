@@ -215,7 +215,9 @@ impl Run<'_> {
 
     async fn finish(self, started: Instant) -> Result<PromotionReport, Error> {
         let deploy = self.new_deploy()?.clone();
-        self.lease.release().await?;
+        if let Some(text) = self.lease.release().await?.warning() {
+            (self.listener)(&PromotionEvent::Tells(&text));
+        }
         let site = &self.plan.site;
         Ok(PromotionReport {
             address: address_of(&deploy)?,

@@ -66,7 +66,7 @@ pub(super) async fn start(
                     progress,
                     is_resumed: false,
                 }),
-                Err(error) => Err(given_back(lease, error).await),
+                Err(error) => Err(lease.release_after(error).await),
             }
         }
     }
@@ -118,14 +118,6 @@ async fn begin(
     };
     progress.save(lease).await?;
     Ok(progress)
-}
-
-/// Gives a lease back that has changed nothing, and returns the error for which.
-async fn given_back(lease: Lease, error: Error) -> Error {
-    match lease.release().await {
-        Ok(()) => error,
-        Err(second) => error.and_details(vec![second.report()]),
-    }
 }
 
 fn unfinished(what: &str, request: &PromotionRequest) -> Error {

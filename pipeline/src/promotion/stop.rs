@@ -36,6 +36,7 @@ struct State {
 /// The end of a lease whose command has ended or was stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use]
 pub struct LeaseEnd {
     /// The stage.
     pub stage: Stage,
@@ -116,6 +117,11 @@ impl OrderlyStop {
 }
 
 impl LeaseEnd {
+    /// Returns the sentence about a lease that was not given back.
+    pub(crate) fn warning(&self) -> Option<String> {
+        self.held_since.as_ref().map(|_| self.to_string())
+    }
+
     pub(super) fn given_back(stage: Stage) -> Self {
         Self {
             stage,

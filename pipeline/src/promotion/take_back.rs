@@ -53,7 +53,7 @@ impl Unfinished<'_> {
                 self.progress.migrated_names.join(", ")
             ));
         }
-        self.lease.release().await?;
+        done.extend(self.lease.release().await?.warning());
         Ok(done)
     }
 

@@ -37,8 +37,8 @@ pub async fn abort_on_lambda(
     let (lease, row) = Lease::seize(&stage.database, by, &row).await?;
     lambda.set_fence(Arc::new(lease.handle().clone()));
     let Some(progress) = read_progress(stage, row.progress)? else {
-        lease.release().await?;
-        let done = vec!["it had changed nothing: the stage is free".to_owned()];
+        let mut done = vec!["it had changed nothing: the stage is free".to_owned()];
+        done.extend(lease.release().await?.warning());
         return Ok(AbortReport { done });
     };
     let unfinished = Unfinished {

@@ -119,9 +119,12 @@ impl Change<'_> {
         }
         // While the lease is held, which the client asks before each change.
         let given = self.give_urls(&mut functions).await;
-        let released = started.lease.release().await;
-        given?;
-        released?;
+        if let Err(error) = given {
+            return Err(started.lease.release_after(error).await);
+        }
+        if let Some(text) = started.lease.release().await?.warning() {
+            self.tell(&text);
+        }
         Ok(LambdaReport {
             stage: self.stage.stage.to_string(),
             artifact: started.progress.artifact,

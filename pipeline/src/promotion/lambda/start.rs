@@ -77,10 +77,7 @@ impl Beginning<'_> {
                     is_resumed: false,
                     aliases: None,
                 }),
-                Err(error) => Err(match lease.release().await {
-                    Ok(()) => error,
-                    Err(second) => error.and_details(vec![second.report()]),
-                }),
+                Err(error) => Err(lease.release_after(error).await),
             },
         }
     }

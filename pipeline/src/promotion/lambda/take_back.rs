@@ -49,7 +49,7 @@ impl Unfinished<'_> {
                 progress.migrated_names.join(", ")
             ));
         }
-        self.lease.release().await?;
+        done.extend(self.lease.release().await?.warning());
         Ok(done)
     }
 

@@ -54,9 +54,16 @@ impl LeaseHandle {
 
     /// Lets the renewal make a change of the row.
     pub(super) async fn make(&self, change: Change) -> Result<(), Error> {
+        self.ask(|reply| Request::Change(change, reply)).await
+    }
+
+    /// Asks the renewal for something.
+    pub(super) async fn ask<T>(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Request,
+    ) -> Result<T, Error> {
         let (reply, result) = oneshot::channel();
-        let request = Request { change, reply };
-        if self.requests.send(request).await.is_ok()
+        if self.requests.send(request(reply)).await.is_ok()
             && let Ok(result) = result.await
         {
             return result;

@@ -48,15 +48,18 @@ pub(super) enum Change {
     /// Holds it for longer, and keeps this JSON as the progress.
     Save(String),
     /// Deletes it.
-    Release,
+    Delete,
+    /// Holds it for one more time, without progress, by which it is free then.
+    Keep,
     /// Ends it: deletes a row without progress, and lets one with progress be expired.
     End,
 }
 
-/// A change that the holder asks for, and the way to its result.
-pub(super) struct Request {
-    pub(super) change: Change,
-    pub(super) reply: oneshot::Sender<Result<(), Error>>,
+/// A wish of the holder, with the way to its result.
+pub(super) enum Request {
+    Change(Change, oneshot::Sender<Result<(), Error>>),
+    /// Gives the lease back, as far as nothing is in doubt.
+    Release(oneshot::Sender<Result<LeaseEnd, Error>>),
 }
 
 /// The task's own state.
@@ -92,16 +95,33 @@ impl Renewal {
                 _ = &mut holder_is_gone => break,
                 _ = ticks.tick() => None,
             };
-            let change = request.as_ref().map_or(&Change::Renew, |one| &one.change);
-            let result = self.make(change).await;
-            let is_over = result.is_err() || matches!(change, Change::Release);
-            if let Err(error) = &result {
-                let _ = self.lost.set(error.report());
+            let (change, reply) = match request {
+                Some(Request::Change(change, reply)) => (change, Some(reply)),
+                Some(Request::Release(reply)) => {
+                    let released = self.release().await;
+                    match &released {
+                        Err(error) => self.lose(error),
+                        Ok(end) if end.held_since.is_some() => {
+                            if let Some(told) = told {
+                                let _ = told.send(end.clone());
+                            }
+                        }
+                        Ok(_) => {}
+                    }
+                    let _ = reply.send(released);
+                    return;
+                }
+                None => (Change::Renew, None),
+            };
+            let result = self.make(&change).await;
+            let is_lost = result
+                .as_ref()
+                .inspect_err(|error| self.lose(error))
+                .is_err();
+            if let Some(reply) = reply {
+                let _ = reply.send(result);
             }
-            if let Some(request) = request {
-                let _ = request.reply.send(result);
-            }
-            if is_over {
+            if is_lost {
                 return;
             }
         }
@@ -111,27 +131,46 @@ impl Renewal {
         }
     }
 
+    fn lose(&self, error: &Error) {
+        let _ = self.lost.set(error.report());
+    }
+
+    /// Ends the lease of a holder that is done with the stage.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`make`](Self::make).
+    async fn release(&self) -> Result<LeaseEnd, Error> {
+        if self.doubts.exist() {
+            self.make(&Change::Keep).await?;
+            return Ok(self.held(IN_DOUBT).await);
+        }
+        self.make(&Change::Delete).await?;
+        Ok(LeaseEnd::given_back(self.session.stage))
+    }
+
     /// Ends the lease of a holder that is gone.
     async fn end(&self) -> LeaseEnd {
-        let stage = self.session.stage;
-        let held = async |reason: &str| {
-            let read = LeaseRow::read(&self.session.client, &self.table, stage);
-            let row = self.session.answered("", read).await.ok().flatten();
-            let row = row.filter(|row| row.token == self.token);
-            LeaseEnd {
-                stage,
-                held_since: Some(reason.to_owned()),
-                holds_until: row.map(|row| row.expires_at),
-            }
-        };
         if self.doubts.exist() {
-            return held("a call that changes something was under way, whose result is not known")
-                .await;
+            return self.held(IN_DOUBT).await;
         }
         // A row that is another command's by now stays as it is.
         match self.session.answered("", self.change(&Change::End)).await {
-            Ok(_) => LeaseEnd::given_back(stage),
-            Err(_) => held("the database does not answer").await,
+            Ok(_) => LeaseEnd::given_back(self.session.stage),
+            Err(_) => self.held("the database does not answer").await,
+        }
+    }
+
+    /// Returns the end of a lease whose row keeps its time.
+    async fn held(&self, reason: &str) -> LeaseEnd {
+        let stage = self.session.stage;
+        let read = LeaseRow::read(&self.session.client, &self.table, stage);
+        let row = self.session.answered("", read).await.ok().flatten();
+        let row = row.filter(|row| row.token == self.token);
+        LeaseEnd {
+            stage,
+            held_since: Some(reason.to_owned()),
+            holds_until: row.map(|row| row.expires_at),
         }
     }
 
@@ -189,7 +228,11 @@ impl Renewal {
                 ),
                 vec![(&seconds as _, Type::FLOAT8), (progress as _, Type::TEXT)],
             ),
-            Change::Release => (format!("DELETE FROM {table} WHERE {is_own}"), Vec::new()),
+            Change::Delete => (format!("DELETE FROM {table} WHERE {is_own}"), Vec::new()),
+            Change::Keep => (
+                format!("UPDATE {table} SET {renewed}, progress = NULL WHERE {is_held}"),
+                vec![(&seconds as _, Type::FLOAT8)],
+            ),
             // One statement sees the row as it was, so each of the two acts on its own rows.
             Change::End => (
                 format!(
@@ -205,3 +248,5 @@ impl Renewal {
         Ok(rows == 1)
     }
 }
+
+const IN_DOUBT: &str = "a call that changes something was under way, whose result is not known";

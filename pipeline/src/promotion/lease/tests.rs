@@ -71,7 +71,7 @@ async fn one_of_two_wins_and_the_other_names_it() {
         assert!(text.contains(part), "{text}");
     }
     lease.fence().await.unwrap();
-    lease.release().await.unwrap();
+    assert_eq!(lease.release().await.unwrap().held_since, None);
     assert!(Lease::look(&production).await.unwrap().is_none());
     taken(&database, "production", "bob@desk").await;
 }
@@ -88,7 +88,7 @@ async fn rows_of_another_stage_are_of_a_copied_database() {
     );
     let staging = taken(&database, "staging", "bob@desk").await;
     production.fence().await.unwrap();
-    staging.release().await.unwrap();
+    assert_eq!(staging.release().await.unwrap().held_since, None);
     production.fence().await.unwrap();
     // A row that was seen and is gone is not taken from the one that has come since.
     let production_row = Lease::look(&database.of("production")).await.unwrap();
@@ -225,7 +225,7 @@ async fn fence_after_a_takeover_names_the_new_holder_and_stays_closed() {
         assert!(text.contains(part), "{text}");
     }
     // It stays lost, also if the other one gives the lease back.
-    seized.release().await.unwrap();
+    assert_eq!(seized.release().await.unwrap().held_since, None);
     for error in [
         lease.fence().await.unwrap_err(),
         lease
@@ -411,7 +411,7 @@ async fn lease_is_beside_the_history() {
     let lease = taken(&database, "production", "ann@desk").await;
     let schema = "SELECT schemaname::text FROM pg_tables WHERE tablename = 'stagelink_leases'";
     assert_eq!(database.rows(schema).await, ["two"]);
-    lease.release().await.unwrap();
+    assert_eq!(lease.release().await.unwrap().held_since, None);
     // Where the role does not find the history, a second table would make two leases.
     database
         .run(&format!("ALTER ROLE {role} SET search_path = one"))

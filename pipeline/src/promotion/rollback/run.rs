@@ -36,9 +36,12 @@ impl RollbackPlan {
         self.site.set_fence(Arc::new(lease.handle().clone()));
         listener(&PromotionEvent::Done(Step::Lease, "taken"));
         let done = self.publish(request, &lease, listener).await;
-        let released = lease.release().await;
-        done?;
-        released?;
+        if let Err(error) = done {
+            return Err(lease.release_after(error).await);
+        }
+        if let Some(text) = lease.release().await?.warning() {
+            listener(&PromotionEvent::Tells(&text));
+        }
         Ok(RollbackReport {
             deploy: self.target.id.clone(),
             artifact: self.record.artifact.clone(),

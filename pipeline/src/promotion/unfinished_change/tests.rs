@@ -113,7 +113,7 @@ async fn interrupted_rollback_is_told_by_its_record_and_keeps_no_other_command_f
             deploy_record::finish(&production, lease.handle(), number, outcome, Some(id), &[]);
         ended.await.unwrap();
     }
-    lease.release().await.unwrap();
+    assert_eq!(lease.release().await.unwrap().held_since, None);
     let lease = take(&production, "rollback").await;
     begin(&production, &lease, "rollback", Some("d2")).await;
     database.run(EXPIRE).await;

@@ -50,8 +50,8 @@ async fn dropped_lease_is_given_back_at_once_and_keeps_what_a_rerun_needs() {
     };
     assert_eq!(kept.0, progress);
     // One that is released is not told: it is done.
-    let ((), ends) = watched(async { lease.release().await.unwrap() }).await;
-    assert_eq!(ends, []);
+    let (warning, ends) = watched(async { lease.release().await.unwrap().warning() }).await;
+    assert_eq!((warning, ends), (None, Vec::new()));
 }
 
 #[tokio::test]
@@ -89,6 +89,36 @@ async fn lease_whose_change_is_in_doubt_keeps_its_time_and_says_until_when() {
     let ((), ends) = watched(answered).await;
     assert_eq!(ends[0].held_since, None);
     assert!(Lease::look(&production).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn released_lease_keeps_its_time_where_a_result_is_not_known_and_is_free_then() {
+    let database = TestDatabase::new().await;
+    let production = database.of("production");
+    let in_doubt = async {
+        let lease = taken(&database, "production", "ann@desk").await;
+        lease.save(&json!({ "artifact": "abc" })).await.unwrap();
+        let slot = FenceSlot::default();
+        slot.set(Arc::new(lease.handle().clone()));
+        drop(slot.begin_attempt("publish").await.unwrap());
+        lease.release().await.unwrap()
+    };
+    let (end, ends) = watched(in_doubt).await;
+    let row = Lease::look(&production).await.unwrap().expect("a row");
+    assert!(!row.is_expired && row.progress.is_null());
+    let text = end.warning().expect("a warning");
+    for part in [&*format!("holds until {}", row.expires_at), "not known"] {
+        assert!(text.contains(part), "{text}");
+    }
+    // A signal that comes right then tells it, too.
+    assert_eq!(ends, [end]);
+    for command in ["promote", "rollback"] {
+        let error = refused(&database, "bob@desk", command).await;
+        assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    }
+    database.run(EXPIRE).await;
+    let free = Lease::take(&production, "bob@desk", "rollback", None).await;
+    assert!(matches!(free, Ok(Taken::Fresh(_))), "{free:?}");
 }
 
 #[tokio::test]
