@@ -121,6 +121,8 @@ pub(super) async fn send(
 pub(super) fn end_of(sent: &Result<Response, Error>) -> AttemptEnd {
     match sent {
         Ok(response) if response.status == StatusCode::TOO_MANY_REQUESTS => AttemptEnd::NotTaken,
+        // One before Netlify's own server answers so, too, while that goes on with the request.
+        Ok(response) if response.status.is_server_error() => AttemptEnd::Unknown,
         Ok(_) => AttemptEnd::Known,
         Err(_) => AttemptEnd::Unknown,
     }

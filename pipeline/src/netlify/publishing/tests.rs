@@ -121,14 +121,19 @@ async fn published_deploy_is_in_doubt_until_a_look_shows_it_and_a_deleted_one_no
     let second = ready(&site, "two").await;
     let open = Arc::new(Open::default());
     site.set_fence(Arc::clone(&open) as _);
-    let lost = Fault::new(Failure::DisconnectAfterwards);
-    let lost = lost.on("POST", "/api/v1/sites/*/deploys/*/restore");
-    netlify.control().inject(lost);
     // Each of its answers is lost, and the look shows it.
-    site.restore(&first.id).await.unwrap_err();
-    assert!(!open.0.lock().unwrap().is_empty());
-    site.publish(&first.id).await.unwrap();
-    assert_eq!(*open.0.lock().unwrap(), [""; 0]);
+    for lost in [
+        Failure::DisconnectAfterwards,
+        Failure::FailedAfterwards { status: 504 },
+    ] {
+        netlify.control().clear_faults();
+        let fault = Fault::new(lost).on("POST", "/api/v1/sites/*/deploys/*/restore");
+        netlify.control().inject(fault);
+        site.restore(&first.id).await.unwrap_err();
+        assert!(!open.0.lock().unwrap().is_empty(), "{lost:?}");
+        site.publish(&first.id).await.unwrap();
+        assert_eq!(*open.0.lock().unwrap(), [""; 0]);
+    }
     site.restore(&second.id).await.unwrap_err();
     netlify.control().clear_faults();
     site.restore(&first.id).await.unwrap();
