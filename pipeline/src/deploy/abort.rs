@@ -40,21 +40,25 @@ pub async fn abort(request: &DeployRequest) -> Result<AbortReport, Error> {
     let state = DeployState::of_lease(&row.progress, stage, site.id())?;
     let mut outcome = DeployOutcome::Aborted;
     if let Some(id) = state.as_ref().and_then(|state| state.deploy.as_ref()) {
-        match site.find_deploy(id).await? {
-            Some(deploy) if deploy.is_ready() => {
-                if run::may_be_live(&site, request, id).await {
-                    outcome = DeployOutcome::Untested;
-                }
-                done.push(format!(
-                    "the deploy {id} is ready and stays, and nothing says that it passed its test: `stagelink \
-                     deploy {stage}` replaces it"
-                ));
-            }
+        let is_ready = match site.find_deploy(id).await? {
+            Some(deploy) if deploy.is_ready() => true,
             Some(deploy) if !deploy.has_failed() => {
-                site.cancel_deploy(id).await?;
-                done.push(format!("the deploy {id} is cancelled"));
+                let is_cancelled = site.cancel_deploy(id).await?;
+                if is_cancelled {
+                    done.push(format!("the deploy {id} is cancelled"));
+                }
+                !is_cancelled
             }
-            _ => {}
+            _ => false,
+        };
+        if is_ready {
+            if run::may_be_live(&site, request, id).await {
+                outcome = DeployOutcome::Untested;
+            }
+            done.push(format!(
+                "the deploy {id} is ready and stays, and nothing says that it passed its test: `stagelink \
+                 deploy {stage}` replaces it"
+            ));
         }
     }
     for (_, name) in state.iter().flat_map(|state| &state.applied) {

@@ -116,22 +116,55 @@ pub(super) async fn find(site: &Site, state: &DeployState) -> Result<Option<Depl
 ///
 /// # Errors
 ///
-/// Those of the lease, and of the look-up.
+/// Those of the lease, of the look-up, and of [`cancel`].
 pub(super) async fn cancel_others(
     site: &Site,
     lease: &Lease,
     title: &str,
     kept: Option<&str>,
+    tell: &(dyn Fn(String) + Sync),
 ) -> Result<(), Error> {
     for deploy in site.deploys_of_title(title).await? {
         if deploy.is_ready() || deploy.has_failed() || kept == Some(&*deploy.id) {
             continue;
         }
         lease.fence().await?;
-        // One that is ready by now stays.
-        let _ = site.cancel_deploy(&deploy.id).await;
+        cancel(site, &deploy.id, tell).await?;
     }
     Ok(())
+}
+
+/// Cancels a deploy that no run goes on with. One that is ready by now stays.
+///
+/// # Errors
+///
+/// Where its end is not known: it might become public later, in the place of the deploy that the run makes. What
+/// Netlify refuses is told alone, since it would be refused again.
+pub(super) async fn cancel(
+    site: &Site,
+    deploy: &str,
+    tell: &(dyn Fn(String) + Sync),
+) -> Result<(), Error> {
+    match site.cancel_deploy(deploy).await {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::Refused => {
+            tell(not_cancelled(deploy, &error));
+            Ok(())
+        }
+        Err(error) => Err(error.context(format!(
+            "the unfinished deploy {deploy} of an earlier run may become public after that of this one: run the \
+             command again once Netlify answers"
+        ))),
+    }
+}
+
+/// Returns the sentence about a deploy that stays under way.
+pub(super) fn not_cancelled(deploy: &str, error: &Error) -> String {
+    format!(
+        "the deploy {deploy} could not be cancelled, and may become public: look at it in Netlify's list of \
+         deploys ({})",
+        error.report()
+    )
 }
 
 /// The name of the command in the lease and in the records.

@@ -99,9 +99,10 @@ impl<'a> Run<'a> {
         let mut state = match before {
             Some(state) if state.artifact == artifact => state,
             before => {
-                // Nobody goes on with a deploy of another artifact.
+                // No run goes on with a deploy of another artifact. The lease keeps it until it is cancelled.
                 if let Some(deploy) = before.and_then(|state| state.deploy) {
-                    let _ = plan.site.cancel_deploy(&deploy).await;
+                    let tell = |text| listener(&DeployProgress::Note(text));
+                    leftover::cancel(&plan.site, &deploy, &tell).await?;
                 }
                 DeployState::begin(artifact.clone(), plan.site.id())?
             }
@@ -217,7 +218,8 @@ impl<'a> Run<'a> {
         let title = self.plan.title();
         let found = leftover::find(site, &self.state).await?;
         let kept = found.as_ref().map(|deploy| deploy.id.as_str());
-        leftover::cancel_others(site, &self.lease, &title, kept).await?;
+        let note = |text| self.tell(&DeployProgress::Note(text));
+        leftover::cancel_others(site, &self.lease, &title, kept, &note).await?;
         let deploy = match found {
             Some(deploy) if deploy.is_ready() => return Ok(deploy),
             Some(deploy) => deploy,
@@ -299,7 +301,7 @@ impl<'a> Run<'a> {
 
     /// Cancels the deploy, so that it does not become public after the command has failed.
     async fn cancel(&mut self) {
-        let Some(deploy) = &self.state.deploy else {
+        let Some(deploy) = self.state.deploy.clone() else {
             return;
         };
         if self.lease.fence().await.is_err() {
@@ -307,13 +309,19 @@ impl<'a> Run<'a> {
             return;
         }
         let site = &self.plan.site;
-        let Ok(found) = site.deploy(deploy).await else {
-            return;
+        let ended = match site.find_deploy(&deploy).await {
+            Ok(Some(found)) if found.is_ready() => Ok(false),
+            Ok(Some(found)) if found.has_failed() => Ok(true),
+            Ok(None) => Ok(true),
+            Ok(Some(_)) => site.cancel_deploy(&deploy).await,
+            Err(error) => Err(error),
         };
-        if !found.is_ready() && !found.has_failed() && site.cancel_deploy(deploy).await.is_err() {
-            self.tell(&DeployProgress::Note(format!(
-                "the deploy {deploy} could not be cancelled: look at it in Netlify's list of deploys"
-            )));
+        match ended {
+            // It may be live by now.
+            Ok(is_cancelled) => self.is_ready = !is_cancelled,
+            Err(error) => self.tell(&DeployProgress::Note(leftover::not_cancelled(
+                &deploy, &error,
+            ))),
         }
     }
 

@@ -221,16 +221,26 @@ impl Site {
         Ok(deleted)
     }
 
-    /// Ends a deploy that is not ready yet.
+    /// Ends a deploy that is not ready yet, so that it does not become public. Returns false for one that is
+    /// ready by now, which stays.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Refused`] where Netlify does not, as for one that is ready.
-    pub(crate) async fn cancel_deploy(&self, id: &str) -> Result<Deploy, Error> {
+    /// [`ErrorKind::Refused`] where Netlify leaves it under way, [`ErrorKind::Unavailable`] where that is not
+    /// known.
+    pub(crate) async fn cancel_deploy(&self, id: &str) -> Result<bool, Error> {
         let action = format!("cancel the deploy {id}");
-        let cancelled = self.post(&["deploys", id, "cancel"], id, &action).await?;
+        let sent = self.post(&["deploys", id, "cancel"], id, &action).await;
+        if let Err(error) = sent {
+            match self.find_deploy(id).await {
+                Ok(Some(deploy)) if deploy.is_ready() => return Ok(false),
+                Ok(Some(deploy)) if deploy.has_failed() => {}
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return Err(error),
+            }
+        }
         self.settle_deploy(id);
-        Ok(cancelled)
+        Ok(true)
     }
 
     /// Sends a change of the deploy with this id.

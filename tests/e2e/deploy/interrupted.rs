@@ -52,6 +52,23 @@ async fn deploy_of_another_artifact_cancels_the_one_that_was_interrupted() {
     expire(&scene).await;
     scene.project.netlify.control().clear_faults();
     scene.write("public/index.html", "another page");
+    // One that cannot be cancelled might become public after the new one. It asks for more time than is waited for.
+    let busy = Failure::Status {
+        status: 503,
+        retry_after: Some(Duration::from_secs(600)),
+    };
+    let busy = Fault::new(busy).on("POST", "/api/v1/deploys/*/cancel");
+    scene.project.netlify.control().inject(busy);
+    let run = scene.deploy(&["staging", "--yes"]).await;
+    assert_eq!(run.code, Some(1));
+    assert!(
+        run.errors.contains("may become public after that"),
+        "{}",
+        run.errors
+    );
+    assert_eq!(scene.deploys().len(), 1);
+    expire(&scene).await;
+    scene.project.netlify.control().clear_faults();
     scene.deploy(&["staging", "--yes"]).await.succeeds();
     let deploys = scene.deploys();
     let states: Vec<_> = deploys.iter().map(|deploy| deploy.state).collect();

@@ -141,3 +141,27 @@ async fn published_deploy_is_in_doubt_until_a_look_shows_it_and_a_deleted_one_no
     assert!(site.delete_deploy(&second.id).await.unwrap());
     assert_eq!(*open.0.lock().unwrap(), [""; 0]);
 }
+
+#[tokio::test]
+async fn deploy_counts_as_cancelled_by_what_a_look_shows_and_stays_where_it_is_ready() {
+    let (netlify, site) = site().await;
+    let first = ready(&site, "one").await;
+    assert!(!site.cancel_deploy(&first.id).await.unwrap());
+    let cancel = |failure| Fault::new(failure).on("POST", "/api/v1/deploys/*/cancel");
+    let made = site.create_deploy("two", None).await.unwrap();
+    let status = Failure::Status {
+        status: 503,
+        retry_after: None,
+    };
+    netlify.control().inject(cancel(status));
+    let error = site.cancel_deploy(&made.id).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    netlify.control().clear_faults();
+    // It has cancelled it, and each answer is lost.
+    netlify
+        .control()
+        .inject(cancel(Failure::FailedAfterwards { status: 503 }));
+    assert!(site.cancel_deploy(&made.id).await.unwrap());
+    assert!(site.deploy(&made.id).await.unwrap().has_failed());
+    assert!(site.cancel_deploy("0").await.unwrap());
+}
