@@ -174,15 +174,18 @@ async fn drop_leftovers(
 }
 
 /// Returns the end of the message of a statement that the server refused. It counts as begun no more,
-/// unless it left something, or an earlier run may have done it.
+/// unless it left something, an earlier run may have done it, or the server does not say.
 async fn left_by(
     run: &Run<'_>,
     file: &MigrationFile,
     statement: &Statement,
     may_be_done: bool,
 ) -> String {
-    let leftovers = reindex::leftovers(&run.session.client, statement).await;
-    let leftovers = leftovers.unwrap_or_default();
+    let leftovers = reindex::leftovers(&run.session.client, statement);
+    let leftovers = match run.session.answered("", leftovers).await {
+        Ok(leftovers) => leftovers,
+        Err(_) => return "what it left is not known: the next run looks".to_owned(),
+    };
     if !leftovers.is_empty() {
         return format!(
             "it left the invalid index {}, which slows the table's writes: the next run drops it \

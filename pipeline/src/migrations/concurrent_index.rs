@@ -43,13 +43,10 @@ pub(super) async fn look_up(
     client: &Client,
     statement: &ConcurrentIndex,
 ) -> Result<IndexState, DriverError> {
-    let Some(index) = &statement.index else {
-        return Ok(IndexState::Absent);
-    };
     let table = statement.table.to_string();
     let parameters = [
         (&table as &(dyn ToSql + Sync), Type::TEXT),
-        (&index, Type::TEXT),
+        (&statement.index, Type::TEXT),
     ];
     let rows = client.query_typed(LOOK_UP, &parameters).await?;
     let Some(row) = rows.first() else {
@@ -87,13 +84,13 @@ pub(super) async fn qualified_name(
                 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                 WHERE c.oid = pg_catalog.to_regclass($1)";
     let table = statement.table.to_string();
-    let index = statement.index.clone().unwrap_or_default();
+    let index = &statement.index;
     let parameters = [
         (&table as &(dyn ToSql + Sync), Type::TEXT),
-        (&index, Type::TEXT),
+        (index, Type::TEXT),
     ];
     let rows = client.query_typed(name, &parameters).await?;
-    Ok(rows.first().map_or(index.clone(), |row| row.get(0)))
+    Ok(rows.first().map_or_else(|| index.clone(), |row| row.get(0)))
 }
 
 /// An index that is there, beside that of a statement.

@@ -73,7 +73,10 @@ pub(super) async fn apply(
         let Some(pause) = pause else {
             return Err(failed(run, file, failure, &blockers).await);
         };
-        let _ = run.session.client.batch_execute("ROLLBACK").await;
+        let end = run.session.client.batch_execute("ROLLBACK");
+        if let Err(failure) = answered("the transaction could not be rolled back", end).await {
+            return Err(failed(run, file, failure, &blockers).await);
+        }
         (run.listener)(&MigrationEvent::TriesAgain {
             file,
             attempts: pauses.number(),

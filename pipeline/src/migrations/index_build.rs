@@ -121,7 +121,8 @@ pub(super) async fn apply(
             try_again(run, file, &pauses, pause, &sessions).await;
             continue;
         }
-        let left = match concurrent_index::look_up(&run.session.client, index).await {
+        let found = concurrent_index::look_up(&run.session.client, index);
+        let left = match run.session.answered("", found).await {
             Ok(IndexState::Invalid) => format!(
                 "it left the invalid index {name}, which slows the table's writes: the next run \
                  drops it and begins again, and `DROP INDEX CONCURRENTLY {name}` drops it now"

@@ -114,7 +114,7 @@ impl Script {
             _ => {}
         }
         let index = first.concurrent_index();
-        if index.as_ref().is_some_and(|index| index.index.is_none()) {
+        if first.is_unnamed_concurrent_index() {
             let text = "an index that is created CONCURRENTLY needs a name, by which a run that \
                         was interrupted knows it again: name it";
             problems.push(at(first.line, text));

@@ -101,9 +101,8 @@ impl Session {
                 ),
             ));
         }
-        let facts = client.query_typed(FACTS, &[]).await;
-        let facts =
-            facts.map_err(|error| failed(stage, "could not look at the session", &error.into()))?;
+        let facts = client.query_typed(FACTS, &[]);
+        let facts = answered(stage, "could not look at the session", facts).await?;
         let (pid, version, is_standby) = match facts.first() {
             Some(row) => (row.get(0), row.get(1), row.get::<_, bool>(2)),
             None => {

@@ -7,8 +7,8 @@ use super::{ObjectName, Statement};
 /// `CREATE INDEX CONCURRENTLY`, which leaves an invalid index if it fails.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConcurrentIndex {
-    /// The index, which is in the table's schema. Without a name Postgres chooses it.
-    pub index: Option<String>,
+    /// The index, which is in the table's schema.
+    pub index: String,
     /// Its table.
     pub table: ObjectName,
 }
@@ -78,8 +78,31 @@ impl Statement {
         Some(command)
     }
 
-    /// Returns the index and the table of `CREATE INDEX CONCURRENTLY`.
+    /// Returns the index and the table of `CREATE INDEX CONCURRENTLY`, where it names its index: otherwise
+    /// Postgres chooses the name.
     pub fn concurrent_index(&self) -> Option<ConcurrentIndex> {
+        let mut at = self.concurrent_index_name()?;
+        if self.is_word(at, "ON") {
+            return None;
+        }
+        let index = self.name_at(at)?.0.name;
+        // After the word ON.
+        at += 2;
+        if self.is_word(at, "ONLY") {
+            at += 1;
+        }
+        let (table, _) = self.name_at(at)?;
+        Some(ConcurrentIndex { index, table })
+    }
+
+    /// Returns whether the statement is a `CREATE INDEX CONCURRENTLY` that does not name its index.
+    pub fn is_unnamed_concurrent_index(&self) -> bool {
+        let at = self.concurrent_index_name();
+        at.is_some_and(|at| self.is_word(at, "ON"))
+    }
+
+    /// Returns the place of the index's name in `CREATE INDEX CONCURRENTLY`.
+    fn concurrent_index_name(&self) -> Option<usize> {
         let mut at = self.after_concurrently()?;
         if ["IF", "NOT", "EXISTS"]
             .iter()
@@ -88,19 +111,7 @@ impl Statement {
         {
             at += 3;
         }
-        let index = if self.is_word(at, "ON") {
-            None
-        } else {
-            let index = self.name_at(at)?.0;
-            at += 1;
-            Some(index.name)
-        };
-        at += 1;
-        if self.is_word(at, "ONLY") {
-            at += 1;
-        }
-        let (table, _) = self.name_at(at)?;
-        Some(ConcurrentIndex { index, table })
+        Some(at)
     }
 
     /// Returns the place after the words `CREATE [UNIQUE] INDEX CONCURRENTLY`.
@@ -243,31 +254,31 @@ mod tests {
     fn concurrent_index_is_named_with_its_table() {
         for (sql, index, table) in [
             (
-                "create index concurrently on t (a)",
-                None,
-                ObjectName::new("t"),
-            ),
-            (
                 "CREATE UNIQUE INDEX /* x */ CONCURRENTLY IF NOT EXISTS \"I\" ON ONLY Shop.T (a)",
-                Some("I"),
+                "I",
                 ObjectName::in_schema("shop", "t"),
             ),
             (
                 "create index concurrently i on \"on\" (a)",
-                Some("i"),
+                "i",
                 ObjectName::new("on"),
             ),
         ] {
             let found = only(sql).concurrent_index();
-            let index = index.map(str::to_owned);
+            let index = index.to_owned();
             assert_eq!(found, Some(ConcurrentIndex { index, table }), "{sql}");
         }
-        for sql in [
-            "create index i on t (a)",
-            "drop index concurrently i",
-            "select 1",
+        for (sql, is_unnamed) in [
+            ("create index concurrently on t using btree (a)", true),
+            ("create index concurrently \"on\" on t (a)", false),
+            ("create index i on t (a)", false),
+            ("drop index concurrently i", false),
+            ("select 1", false),
         ] {
-            assert_eq!(only(sql).concurrent_index(), None, "{sql}");
+            let statement = only(sql);
+            assert_eq!(statement.is_unnamed_concurrent_index(), is_unnamed, "{sql}");
+            let is_named = sql.contains("\"on\"");
+            assert_eq!(statement.concurrent_index().is_some(), is_named, "{sql}");
         }
     }
 }
