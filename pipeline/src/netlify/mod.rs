@@ -4,16 +4,11 @@
 
 mod answers;
 mod context;
-#[allow(dead_code)]
 mod deploy;
 mod deploy_event;
-// The promotion uses all of both.
-#[allow(dead_code)]
 mod deploy_upload;
 mod function_variable;
-#[allow(dead_code)]
 mod persistence;
-#[allow(dead_code)]
 mod publishing;
 mod site_search;
 #[cfg(test)]
@@ -38,7 +33,6 @@ use self::persistence::Pace;
 pub use self::context::DeployContext;
 pub(crate) use self::deploy::Deploy;
 pub use self::deploy_event::DeployEvent;
-#[allow(unused_imports)]
 pub(crate) use self::deploy_upload::DeployVariable;
 pub(crate) use self::function_variable::{FunctionVariable, function_variables};
 pub(crate) use self::persistence::READY_LIMIT;
