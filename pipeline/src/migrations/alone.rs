@@ -182,9 +182,8 @@ async fn left_by(
     may_be_done: bool,
 ) -> String {
     let leftovers = reindex::leftovers(&run.session.client, statement);
-    let leftovers = match run.session.answered("", leftovers).await {
-        Ok(leftovers) => leftovers,
-        Err(_) => return "what it left is not known: the next run looks".to_owned(),
+    let Ok(leftovers) = run.session.answered("", leftovers).await else {
+        return "what it left is not known: the next run looks".to_owned();
     };
     if !leftovers.is_empty() {
         return format!(
