@@ -241,6 +241,7 @@ impl Lease {
             table: table.as_str().into(),
             token: token.as_str().into(),
             requests,
+            fresh: times.fresh,
             lost: Arc::clone(&lost),
             doubts: Arc::clone(&doubts),
             stop,

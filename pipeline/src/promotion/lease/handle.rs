@@ -23,6 +23,8 @@ pub(crate) struct LeaseHandle {
     /// The text by which the holder knows its own row.
     pub(super) token: Arc<str>,
     pub(super) requests: mpsc::Sender<Request>,
+    /// The longest time that the answer to a fence may take.
+    pub(super) fresh: Duration,
     /// The reason why the lease is lost.
     pub(super) lost: Arc<OnceLock<String>>,
     /// The changes whose result is not known.
@@ -85,7 +87,7 @@ impl LeaseHandle {
             let asked = (Instant::now(), SystemTime::now());
             self.make(Change::Renew).await?;
             let passed = asked.1.elapsed().unwrap_or_default();
-            if asked.0.elapsed().max(passed) < FRESH {
+            if asked.0.elapsed().max(passed) < self.fresh {
                 return Ok(());
             }
         }
@@ -95,7 +97,7 @@ impl LeaseHandle {
                 "the database of stage {} takes more than {} s to renew the lease, so nothing more was \
                  changed",
                 self.stage,
-                FRESH.as_secs()
+                self.fresh.as_secs_f64()
             ),
         ))
     }
@@ -137,8 +139,5 @@ impl fmt::Debug for LeaseHandle {
             .finish_non_exhaustive()
     }
 }
-
-/// Much less than the time for which a renewal holds.
-const FRESH: Duration = Duration::from_secs(10);
 
 const MOST_ATTEMPTS: u32 = 3;

@@ -21,6 +21,8 @@ pub(super) struct Times {
     pub(super) validity: Duration,
     /// The time between two renewals.
     pub(super) period: Duration,
+    /// The longest time that the answer to a fence may take; an older one says nothing about now.
+    pub(super) fresh: Duration,
 }
 
 impl Default for Times {
@@ -30,6 +32,8 @@ impl Default for Times {
         Self {
             validity: Duration::from_secs(60),
             period: Duration::from_secs(15),
+            // Much less than the time for which a renewal holds.
+            fresh: Duration::from_secs(10),
         }
     }
 }

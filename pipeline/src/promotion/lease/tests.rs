@@ -1,6 +1,7 @@
 //! Leases on a real Postgres.
 
 mod end;
+mod fence;
 
 use std::time::Duration;
 
@@ -299,6 +300,7 @@ async fn renewal_moves_the_end_by_itself_and_its_failure_loses_the_lease() {
     let times = Times {
         validity: Duration::from_secs(60),
         period: Duration::from_millis(50),
+        ..Times::default()
     };
     let production = database.of("production");
     let taken = Lease::take_for(times, &production, "ann@desk", "promote", None).await;
