@@ -6,6 +6,7 @@ mod api;
 mod artifact;
 mod attempts;
 mod aws;
+mod blocking;
 mod deploy;
 mod doctor;
 mod error;

@@ -4,6 +4,7 @@
 use stagelink::{DatabaseInfo, StageKind};
 
 use crate::artifact::{SiteArtifact, SourceCommit};
+use crate::blocking;
 use crate::deploy::leftover::COMMAND;
 use crate::deploy::report::DeploySummary;
 use crate::deploy::request::DeployRequest;
@@ -92,7 +93,8 @@ impl DeployTarget {
             name: request.commit.clone(),
             is_dirty: request.is_dirty != Some(false),
         };
-        let artifact = SiteArtifact::of_project(&request.project, commit)?;
+        let project = request.project.clone();
+        let artifact = blocking::run(move || SiteArtifact::of_project(&project, commit)).await?;
         let database = &request.database;
         let mut history =
             RecordedMigration::read_all(database, request.migrations.as_ref()).await?;

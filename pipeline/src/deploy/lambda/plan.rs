@@ -7,6 +7,7 @@ use stagelink::{Database, Stage, StageKind};
 
 use crate::artifact::SourceCommit;
 use crate::aws::{AwsAccess, Lambda, SettingsChange, UrlAccess};
+use crate::blocking;
 use crate::deploy::lambda::artifact::LambdaArtifact;
 use crate::deploy::lambda::environment_file::LambdaVariables;
 use crate::error::{Error, ErrorKind};
@@ -128,9 +129,12 @@ impl LambdaDeployPlan {
             name: request.commit.clone(),
             is_dirty: request.is_dirty,
         };
-        let functions = stage.functions.keys();
-        let artifact =
-            LambdaArtifact::of_project(&request.project, &request.architecture, functions, commit)?;
+        let (project, architecture) = (request.project.clone(), request.architecture.clone());
+        let functions: Vec<_> = stage.functions.keys().cloned().collect();
+        let artifact = blocking::run(move || {
+            LambdaArtifact::of_project(&project, &architecture, functions.iter(), commit)
+        });
+        let artifact = artifact.await?;
         if let Some(variables) = &request.settings.variables {
             ensure_served(stage, "the functions", variables.stage())?;
         }
