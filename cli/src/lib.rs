@@ -57,6 +57,7 @@ mod stoppable;
 mod summary;
 mod table;
 pub mod target;
+mod terminal;
 pub mod usage_error;
 pub mod verbosity;
 mod wrap;

@@ -1,16 +1,16 @@
 //! The course of a command that changes something after its operator has seen the plan.
 
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context as _, bail};
 use serde::Serialize;
 use stagelink_pipeline::StageAfterStop;
-use tokio::sync::oneshot;
 
 use crate::output::{error_width, print_beside, print_json, print_wrapped};
+use crate::terminal::answer_to;
 use crate::wrap::wrapped;
 
 /// The options by which a command shows a plan, asks, and changes something.
@@ -138,22 +138,13 @@ pub(crate) async fn confirm(
 }
 
 /// Asks a question on standard error, and returns whether the answer is yes. A signal may stop the command while
-/// it waits: the thread that reads ends with the process.
+/// it waits.
 ///
 /// # Errors
 ///
 /// When it cannot be asked.
 pub(crate) async fn asked(question: &str) -> anyhow::Result<bool> {
     let question = wrapped(&format!("{question} [y/N]"), error_width());
-    write!(std::io::stderr(), "{question} ").context("could not ask")?;
-    let (sender, answer) = oneshot::channel();
-    std::thread::spawn(move || {
-        let mut answer = String::new();
-        let read = std::io::stdin().read_line(&mut answer).map(|_| answer);
-        // The command may have been stopped.
-        let _ = sender.send(read);
-    });
-    let answer = answer.await.context("could not read the answer")?;
-    let answer = answer.context("could not read the answer")?;
+    let answer = answer_to(&question).await?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }

@@ -7,7 +7,8 @@ use std::process::Stdio;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::pty::openpty;
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 use stagelink_tests::{
     Answer, CANARY, Record, ShopClouds, SmallProject, TLS_LIBRARY, answer_project, as_superuser,
@@ -453,6 +454,15 @@ async fn production_takes_its_word_and_its_name_at_a_terminal() {
         "{}",
         run.errors
     );
+
+    // A signal ends the command while it asks.
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (_keyboard, mut child, _errors, _) = typed("", "").await;
+        let pid = child.id().expect("it runs").cast_signed();
+        kill(Pid::from_raw(pid), signal).expect("a signal");
+        let ended = timeout(Duration::from_secs(20), child.wait()).await;
+        assert!(ended.expect("it ends in time").expect("it ran").success());
+    }
 
     let (_keyboard, mut child, _errors, _) = typed("", "shop-production\n").await;
     let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();

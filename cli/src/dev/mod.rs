@@ -9,7 +9,6 @@ mod remote;
 mod requests;
 mod schedules;
 mod sources;
-mod terminal;
 mod watch;
 
 use std::collections::BTreeSet;

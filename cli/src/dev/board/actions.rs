@@ -27,10 +27,10 @@ use super::BoardState;
 use super::local_tasks::LocalTasks;
 use super::refusal::refusal;
 use crate::args::{Platform, PromoteOptions, RollbackOptions};
-use crate::dev::terminal::Terminal;
 use crate::failure::Failure;
 use crate::lambda::platform_of;
 use crate::output::{note, note_error};
+use crate::terminal::Terminal;
 use crate::{promote, rollback};
 
 /// The promotions and rollbacks of a board: one at a time.

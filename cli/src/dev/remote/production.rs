@@ -1,11 +1,11 @@
 //! The word more that the database of a stage of kind production takes.
 
-use std::io::{IsTerminal as _, Write as _, stderr, stdin};
+use std::io::{IsTerminal as _, stdin};
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use stagelink::one_line;
 
-use crate::dev::terminal::drop_what_was_typed;
+use crate::terminal::{answer_to, drop_what_was_typed};
 use crate::usage_error::of_usage;
 
 /// Makes sure that a stage of kind production was named by `--production` too, at a terminal.
@@ -29,23 +29,17 @@ pub(super) fn ensure_wanted(stage: &str, is_named: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Asks for the app's name. What was typed before counts for nothing.
+/// Asks for the app's name. What was typed before counts for nothing. A signal may end the command meanwhile.
 ///
 /// # Errors
 ///
 /// When another word is typed.
-pub(super) fn confirm(stage: &str, app: &str) -> anyhow::Result<()> {
+pub(super) async fn confirm(stage: &str, app: &str) -> anyhow::Result<()> {
     let (stage, app) = (one_line(stage), one_line(app));
     drop_what_was_typed();
-    write!(
-        stderr(),
-        "Local functions will read the real data of stage {stage}. Type {app} to go on: "
-    )
-    .context("could not ask")?;
-    let mut answer = String::new();
-    stdin()
-        .read_line(&mut answer)
-        .context("could not read the answer")?;
+    let question =
+        format!("Local functions will read the real data of stage {stage}. Type {app} to go on:");
+    let answer = answer_to(&question).await?;
     match answer.trim() == app.to_string() {
         true => Ok(()),
         false => bail!("nothing was started: the answer is not the name {app}"),

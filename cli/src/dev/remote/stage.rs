@@ -90,7 +90,7 @@ impl RemoteStage {
         ));
         let app = app_of(&info.origin).unwrap_or(&info.database).to_owned();
         if stage.kind() == StageKind::Production {
-            production::confirm(stage.name(), &app)?;
+            production::confirm(stage.name(), &app).await?;
         }
         if first.proof.is_none() {
             let way = match app_of(&info.origin) {

@@ -1,6 +1,7 @@
-//! Questions at the terminal while the site runs, for what a page wants done to a stage with a real database.
+//! Questions at the terminal. A signal may end the command while it waits for an answer: the thread that reads
+//! ends with the process.
 
-use std::io::{IsTerminal as _, stderr, stdin};
+use std::io::{IsTerminal as _, Write as _, stderr, stdin};
 use std::thread;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use crate::output::note;
 /// The time for an answer: enough to read a plan. A page that its user has left does nothing later.
 const ANSWER_LIMIT: Duration = Duration::from_secs(120);
 
-/// The terminal at which `stagelink dev` was started. It asks one question at a time.
+/// The terminal at which `stagelink dev` was started, for what a page wants done to a stage with a real database.
+/// It asks one question at a time.
 #[derive(Debug, Default)]
-pub(super) struct Terminal {
+pub(crate) struct Terminal {
     /// The line that a thread waits for, where a question before this one got no answer.
     waiting: Mutex<Option<Line>>,
 }
@@ -31,7 +33,7 @@ impl Terminal {
     /// # Errors
     ///
     /// When standard input or standard error is no terminal, or this process is in its background.
-    pub(super) fn ensure_it_can_ask(&self) -> anyhow::Result<()> {
+    pub(crate) fn ensure_it_can_ask(&self) -> anyhow::Result<()> {
         // A terminal that does not control this process has no background.
         let is_foreground = tcgetpgrp(stdin()).map_or(true, |group| group == getpgrp());
         if !stdin().is_terminal() || !stderr().is_terminal() || !is_foreground {
@@ -49,8 +51,19 @@ impl Terminal {
     /// # Cancel safety
     ///
     /// The question is over; the next line that is typed counts for nothing.
-    pub(super) async fn confirm(&self, question: &str, word: &str) -> anyhow::Result<()> {
+    pub(crate) async fn confirm(&self, question: &str, word: &str) -> anyhow::Result<()> {
         self.ensure_it_can_ask()?;
+        self.ask(question, word, ANSWER_LIMIT, read_line).await
+    }
+
+    /// Asks, and waits until a limit for the answer of a reader.
+    async fn ask(
+        &self,
+        question: &str,
+        word: &str,
+        limit: Duration,
+        read_line: impl Fn() -> anyhow::Result<Line>,
+    ) -> anyhow::Result<()> {
         let mut waiting = self.waiting.lock().await;
         drop_what_was_typed();
         // A line that came after its question was over is not an answer to this one.
@@ -62,15 +75,12 @@ impl Terminal {
         note(format_args!(
             "{question}\n  type {word} within two minutes; anything else leaves it as it is:"
         ));
-        let Ok(answer) = timeout(ANSWER_LIMIT, &mut line).await else {
+        let Ok(answer) = timeout(limit, &mut line).await else {
             *waiting = Some(line);
             note("  no answer: nothing was changed");
             bail!("nothing was changed: nothing was typed at the terminal within two minutes");
         };
-        let answer = answer
-            .context("the terminal could not be read")?
-            .context("could not read the answer")?;
-        if answer.trim() != word {
+        if text_of(answer)?.trim() != word {
             note("  nothing was changed");
             bail!("nothing was changed: the answer at the terminal was not {word}");
         }
@@ -78,8 +88,18 @@ impl Terminal {
     }
 }
 
+/// Asks a question on standard error, and returns the line that is typed. It waits without an end.
+///
+/// # Errors
+///
+/// When it cannot be asked.
+pub(crate) async fn answer_to(question: &str) -> anyhow::Result<String> {
+    write!(stderr(), "{question} ").context("could not ask")?;
+    text_of(read_line()?.await)
+}
+
 /// Drops what was typed at the terminal and not read yet, so that it answers no question that is asked later.
-pub(super) fn drop_what_was_typed() {
+pub(crate) fn drop_what_was_typed() {
     let _ = tcflush(stdin(), FlushArg::TCIFLUSH);
 }
 
@@ -98,4 +118,11 @@ fn read_line() -> anyhow::Result<Line> {
         .spawn(read)
         .context("could not start to read the answer")?;
     Ok(line)
+}
+
+fn text_of(
+    answer: Result<std::io::Result<String>, oneshot::error::RecvError>,
+) -> anyhow::Result<String> {
+    let answer = answer.context("the terminal could not be read")?;
+    answer.context("could not read the answer")
 }
