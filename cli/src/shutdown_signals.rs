@@ -1,6 +1,8 @@
 //! The signals that ask the command to end: SIGINT, SIGTERM and SIGHUP.
 
-use anyhow::Context as _;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
 use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -46,7 +48,35 @@ impl ShutdownSignals {
             () = received(&mut self.hangup) => Signal::SIGHUP,
         }
     }
+
+    /// Waits until all is stopped that a first signal has asked to stop.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be stopped, or another signal comes: then what still runs ends with this process.
+    pub(crate) async fn until_stopped(
+        &mut self,
+        stop: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let begun = Instant::now();
+        let another = async {
+            loop {
+                let signal = self.next().await;
+                if begun.elapsed() >= SAME_KEY {
+                    return signal;
+                }
+            }
+        };
+        tokio::select! {
+            stopped = stop => stopped,
+            signal = another => bail!("{signal} came before everything had stopped in order"),
+        }
+    }
 }
+
+/// The time in which a second signal is of the same Ctrl-C or closed terminal: npm and shells pass theirs on to
+/// what they run, which has got it already.
+const SAME_KEY: Duration = Duration::from_secs(1);
 
 async fn received(listener: &mut Listener) {
     match listener {
@@ -70,4 +100,27 @@ fn ignored_signals() -> u64 {
     let mask = lines.find_map(|line| line.strip_prefix("SigIgn:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
     mask.unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use nix::sys::signal::raise;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn second_signal_ends_a_stop_that_lasts() {
+        let mut signals = ShutdownSignals::listen().unwrap();
+        // The first one twice, as npm passes it on.
+        raise(Signal::SIGINT).unwrap();
+        let stop = async {
+            tokio::time::sleep(SAME_KEY * 2).await;
+            raise(Signal::SIGTERM).unwrap();
+            std::future::pending().await
+        };
+        let error = signals.until_stopped(stop).await.unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("SIGTERM came before"), "{error}");
+        assert!(signals.until_stopped(async { Ok(()) }).await.is_ok());
+    }
 }

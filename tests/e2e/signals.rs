@@ -8,11 +8,12 @@ use nix::unistd::Pid;
 use stagelink_local_postgres::Database;
 use stagelink_tests::{
     SmallProject, assert_all_end, command_line, descendants, descendants_where, descendants_with,
-    is_running, server, stagelink_command,
+    is_running, root, send as request, server, stagelink_command,
 };
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use crate::dev::Dev;
 use crate::status::{Project, is_psql};
 
 /// A session that waits for its standard input, and one with a running statement.
@@ -45,6 +46,21 @@ async fn psql_ends_with_the_command_and_its_connection_with_it() {
             assert_sessions(&project.staging, 0).await;
         }
     }
+}
+
+/// As `nohup stagelink dev &` at a terminal that is closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn site_goes_on_where_the_end_of_its_terminal_is_ignored() {
+    let mut command = Command::new("nohup");
+    command.arg(stagelink_command().await).arg("dev");
+    command.current_dir(root());
+    let dev = Dev::start_by(command).await;
+    kill(Pid::from_raw(dev.pid()), Signal::SIGHUP).expect("a signal");
+    // It would be gone by then.
+    sleep(Duration::from_secs(2)).await;
+    let url = dev.stage("staging")["url"].as_str().expect("a URL");
+    assert_eq!(request("GET", url, &[], "").await.status, 200);
+    assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
 }
 
 #[tokio::test]

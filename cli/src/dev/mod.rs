@@ -22,9 +22,10 @@ use stagelink_local::heroku::Stage;
 use stagelink_local::netlify::SiteConfig;
 use stagelink_local::netlify_api::{Hosting, NetlifyApi};
 use stagelink_local::{Cloud, CloudConfig, ErrorKind, StageConfig, StagePromotion, StageSite};
-use stagelink_local_postgres::{Server, ServerOptions, ServerSource, random_password};
+use stagelink_local_postgres::{
+    Error as PostgresError, Server, ServerOptions, ServerSource, random_password,
+};
 use stagelink_pipeline::SettingsFile;
-use tokio::signal::unix::{SignalKind, signal};
 
 use self::board::{Board, BoardPort};
 use self::environment::{OwnVariables, StageVariables, VariablesOf};
@@ -34,10 +35,11 @@ use self::requests::{RequestPrinter, RequestStyle};
 use crate::args::DevOptions;
 use crate::functions::BuiltFunction;
 use crate::local_clouds::{self, RunningSiteFile};
-use crate::output::{note, print, print_json};
+use crate::output::{note, note_error, print, print_json};
 use crate::postgres_source;
 use crate::progress::Step;
 use crate::project;
+use crate::shutdown_signals::ShutdownSignals;
 use crate::summary::DevSummary;
 use crate::usage_error::of_usage;
 
@@ -56,12 +58,11 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
     if let Some(stage) = &options.remote {
         return remote::run(&options, stage, style).await;
     }
-    let shutdown = shutdown_signal()?;
-    tokio::pin!(shutdown);
+    let mut signals = ShutdownSignals::listen()?;
     let mut running = tokio::select! {
         running = DevEnvironment::start(&options) => running?,
         // Dropping the future stops what it has started so far.
-        () = &mut shutdown => return Ok(()),
+        _ = signals.next() => return Ok(()),
     };
     let requests = running.cloud.requests().subscribe();
     let printed = running.print_summary(options.json);
@@ -69,16 +70,23 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
     let printer = RequestPrinter::start(requests, style, &names);
     if printed.is_ok() {
         tokio::select! {
-            () = &mut shutdown => {}
+            _ = signals.next() => {}
             () = running.follow_changes() => {}
         }
         if !options.json {
             note("stopping …");
         }
     }
-    running.stop().await?;
+    let stopped = signals.until_stopped(running.stop()).await;
     printer.stop().await;
-    printed
+    printed.and(stopped)
+}
+
+/// Stops Postgres after a start that has failed, whose error is the one to return.
+async fn stop_after_failure(stop: impl Future<Output = Result<(), PostgresError>>) {
+    if let Err(error) = stop.await {
+        note_error(&error.into());
+    }
 }
 
 /// Everything that runs, in the order of its start.
@@ -157,7 +165,7 @@ impl DevEnvironment {
         let cloud = match started.await {
             Ok(cloud) => cloud,
             Err(error) => {
-                postgres.stop().await?;
+                stop_after_failure(postgres.stop()).await;
                 return Err(error);
             }
         };
@@ -185,7 +193,7 @@ impl DevEnvironment {
             }),
             Err(error) => {
                 cloud.stop().await;
-                postgres.stop().await?;
+                stop_after_failure(postgres.stop()).await;
                 Err(error)
             }
         }
@@ -407,21 +415,6 @@ fn promotion_line(promotion: &StagePromotion) -> String {
             format!("  ! {from} was not promoted to {to}, which runs what it ran: {error}")
         }
     }
-}
-
-/// Returns a future that completes on Ctrl-C, on SIGTERM, or when the terminal is closed.
-fn shutdown_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let listen = |kind| signal(kind).context("could not listen for signals");
-    let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut terminate = listen(SignalKind::terminate())?;
-    let mut hangup = listen(SignalKind::hangup())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    })
 }
 
 #[cfg(test)]

@@ -27,12 +27,13 @@ use super::board::Board;
 use super::environment::{OwnVariables, StageVariables, VariablesOf};
 use super::reload::Reload;
 use super::requests::{RequestPrinter, RequestStyle};
-use super::{board_port, note_left_out, shutdown_signal};
+use super::{board_port, note_left_out};
 use crate::args::DevOptions;
 use crate::functions::BuiltFunction;
 use crate::output::{note, print, print_json};
 use crate::progress::Step;
 use crate::project;
+use crate::shutdown_signals::ShutdownSignals;
 use crate::summary::RemoteSummary;
 use crate::usage_error::of_usage;
 
@@ -47,11 +48,10 @@ pub(super) async fn run(
     stage: &str,
     style: RequestStyle,
 ) -> anyhow::Result<()> {
-    let shutdown = shutdown_signal()?;
-    tokio::pin!(shutdown);
+    let mut signals = ShutdownSignals::listen()?;
     let mut running = tokio::select! {
         running = RemoteEnvironment::start(options, stage) => running?,
-        () = &mut shutdown => return Ok(()),
+        _ = signals.next() => return Ok(()),
     };
     let requests = running.site.requests().subscribe();
     let printed = running.print_summary(options.json);
@@ -62,16 +62,20 @@ pub(super) async fn run(
     let printer = RequestPrinter::start(requests, style, &[stage]);
     if printed.is_ok() {
         tokio::select! {
-            () = &mut shutdown => {}
+            _ = signals.next() => {}
             () = running.reload.follow(&running.site) => {}
         }
         if !options.json {
             note("stopping …");
         }
     }
-    running.stop().await;
+    let stop = async {
+        running.stop().await;
+        Ok(())
+    };
+    let stopped = signals.until_stopped(stop).await;
     printer.stop().await;
-    printed
+    printed.and(stopped)
 }
 
 /// Everything that runs, in the order of its start.
