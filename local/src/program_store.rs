@@ -1,11 +1,13 @@
 //! Copies of the functions' programs, so that a later build changes none that a stage runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::unistd::geteuid;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 use tokio::task::{JoinSet, spawn_blocking};
@@ -87,10 +89,9 @@ impl ProgramStore {
     pub(crate) async fn beside(program: &Path) -> Result<Self, Error> {
         let parent = program.parent().unwrap_or(Path::new(".")).to_owned();
         in_background(move || {
-            // A folder that only another user may change.
             let created = create(&parent.join(FOLDER)).or_else(|cause| {
                 tracing::debug!(%cause, "no folder for copies beside the programs");
-                create(&std::env::temp_dir().join(FOLDER))
+                create_in_temporary(&std::env::temp_dir())
             });
             created.map_err(|cause| {
                 let message = "could not create a folder for copies of the functions' programs";
@@ -135,11 +136,25 @@ impl ProgramStore {
     }
 }
 
+/// Creates a store for programs whose own folder this user may not change. The place is one for all users, and
+/// another one may have taken the name of this user's folder.
+fn create_in_temporary(temporary: &Path) -> io::Result<ProgramStore> {
+    create(&temporary.join(format!("{FOLDER}-{}", geteuid()))).or_else(|cause| {
+        tracing::debug!(%cause, "the usual folder for copies is not this user's");
+        let prefix = format!("{FOLDER}-");
+        let folder = tempfile::Builder::new()
+            .prefix(&prefix)
+            .permissions(Permissions::from_mode(PRIVATE))
+            .tempdir_in(temporary)?;
+        in_folder(folder)
+    })
+}
+
 /// Creates a folder in the folder of all stores, and removes those of processes that were killed.
 fn create(stores: &Path) -> io::Result<ProgramStore> {
-    fs::create_dir_all(stores)?;
+    ensure_private(stores)?;
     // Between two stores that start at once: a folder without its lock is no leftover yet.
-    let guard = File::create(stores.join(LOCK))?;
+    let guard = lock_file(stores)?;
     guard.lock()?;
     for entry in fs::read_dir(stores)? {
         let folder = entry?.path();
@@ -149,12 +164,51 @@ fn create(stores: &Path) -> io::Result<ProgramStore> {
         }
     }
     let folder = tempfile::Builder::new().prefix("run-").tempdir_in(stores)?;
-    let lock = File::create(folder.path().join(LOCK))?;
+    in_folder(folder)
+}
+
+fn in_folder(folder: TempDir) -> io::Result<ProgramStore> {
+    let lock = lock_file(folder.path())?;
     lock.lock()?;
     Ok(ProgramStore {
         folder,
         _lock: lock,
     })
+}
+
+/// Creates a folder that this user alone may change, or makes sure that a folder is such a one: another user
+/// could put programs into it, which are run.
+fn ensure_private(folder: &Path) -> io::Result<()> {
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    match DirBuilder::new().mode(PRIVATE).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    // Not what a link leads to.
+    let metadata = fs::symlink_metadata(folder)?;
+    let own = geteuid().as_raw();
+    // The owner of the folder above can change each program in it.
+    let is_trusted = metadata.uid() == own || metadata.uid() == fs::metadata(parent)?.uid();
+    if !metadata.is_dir() || !is_trusted {
+        let message = format!("{} is of another user, or a link", folder.display());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, message));
+    }
+    match metadata.uid() == own {
+        true => fs::set_permissions(folder, Permissions::from_mode(PRIVATE)),
+        false => Ok(()),
+    }
+}
+
+/// Opens the file of a private folder that is locked, and creates it where there is none.
+fn lock_file(folder: &Path) -> io::Result<File> {
+    let lock = folder.join(LOCK);
+    // From a time at which other users could write to the folder.
+    if lock.is_symlink() {
+        fs::remove_file(&lock)?;
+    }
+    let mut options = File::options();
+    options.write(true).create(true).truncate(false).open(lock)
 }
 
 /// Returns whether the process that used a folder is gone: the system has released its lock.
@@ -202,6 +256,9 @@ fn panicked(error: tokio::task::JoinError) -> Error {
     let message = "could not copy the functions' programs";
     Error::new(ErrorKind::System, message).with_source(error)
 }
+
+/// The mode of a folder that its owner alone may read and change.
+const PRIVATE: u32 = 0o700;
 
 const FOLDER: &str = "stagelink-programs";
 const LOCK: &str = "lock";
@@ -258,6 +315,37 @@ mod tests {
         let error = store.add(&missing).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Input);
         assert!(error.to_string().contains("gone"), "{error}");
+    }
+
+    #[test]
+    fn folder_and_lock_that_another_user_may_have_made_are_not_used() {
+        let victim = tempfile::tempdir().unwrap();
+        let file = victim.path().join("file");
+        fs::write(&file, "kept").unwrap();
+        let temporary = tempfile::tempdir().unwrap();
+        let usual = temporary.path().join(format!("{FOLDER}-{}", geteuid()));
+        let mode = |folder: &Path| fs::metadata(folder).unwrap().mode() & 0o777;
+
+        let store = create_in_temporary(temporary.path()).unwrap();
+        assert!(store.folder.path().starts_with(&usual));
+        assert_eq!(mode(&usual), PRIVATE);
+        drop(store);
+        // One that others may have written to is closed, and a link in it leads nowhere.
+        fs::set_permissions(&usual, Permissions::from_mode(0o777)).unwrap();
+        fs::remove_file(usual.join(LOCK)).unwrap();
+        std::os::unix::fs::symlink(&file, usual.join(LOCK)).unwrap();
+        let store = create_in_temporary(temporary.path()).unwrap();
+        assert!(store.folder.path().starts_with(&usual));
+        assert_eq!(mode(&usual), PRIVATE);
+        drop(store);
+        // A link in the place of the folder.
+        fs::remove_dir_all(&usual).unwrap();
+        std::os::unix::fs::symlink(victim.path(), &usual).unwrap();
+        let store = create_in_temporary(temporary.path()).unwrap();
+        assert!(!store.folder.path().starts_with(&usual));
+        assert_eq!(mode(store.folder.path()), PRIVATE);
+        assert_eq!(victim.path().read_dir().unwrap().count(), 1);
+        assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
     }
 
     #[tokio::test]
