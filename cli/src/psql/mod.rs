@@ -4,18 +4,16 @@ mod arguments;
 mod program;
 
 use std::io::IsTerminal as _;
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::bail;
 use stagelink::{StageKind, StageMark, one_line};
-use stagelink_pipeline::{PsqlSession, SettingsFile, StageProvider};
+use stagelink_pipeline::PsqlSession;
 
 use crate::args::PsqlOptions;
 use crate::failure::Failure;
 use crate::output::{note, note_error, print_json};
 use crate::planned_change::asked;
-use crate::project;
 use crate::stage_database::settings_of;
 
 /// Prepares a session, and runs psql in it. The exit code is that of psql, or 1 where psql was not
@@ -113,18 +111,5 @@ async fn open(settings: stagelink::Settings, options: &PsqlOptions) -> anyhow::R
             bail!("psql was not opened");
         }
     }
-    let secrets = url_variables(&options.local.project)?;
-    program::run(session, &options.arguments, &secrets).await
-}
-
-/// Returns the names of the variables that hold the URLs of the project's stages.
-fn url_variables(project: &Path) -> anyhow::Result<Vec<String>> {
-    let file = project::settings_file(project)?;
-    let stages = file.iter().flat_map(SettingsFile::stages);
-    let providers = stages.map(|(_, settings)| settings.provider());
-    let named = providers.filter_map(|provider| match provider {
-        Some(StageProvider::Url { variable }) => Some(variable.clone()),
-        _ => None,
-    });
-    Ok(named.collect())
+    program::run(session, &options.arguments).await
 }

@@ -1,5 +1,7 @@
 //! The process of psql, with the environment of a session.
 
+use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::io::{Error as IoError, ErrorKind as IoErrorKind, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
@@ -16,6 +18,7 @@ use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 
+use crate::operator_secrets::withheld;
 use crate::shutdown_signals::{self, ShutdownSignals};
 
 /// Runs psql in a session to its end, which SIGTERM and SIGHUP bring about. Returns its exit code.
@@ -24,23 +27,19 @@ use crate::shutdown_signals::{self, ShutdownSignals};
 ///
 /// When psql is not installed or cannot be started, no root certificates are found for it, or a
 /// session that was to be read-only is not.
-pub(super) async fn run(
-    session: PsqlSession,
-    arguments: &[String],
-    secrets: &[String],
-) -> anyhow::Result<ExitCode> {
+pub(super) async fn run(session: PsqlSession, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let mut signals = ShutdownSignals::listen()?;
     // The file is removed when psql has ended.
     let roots = roots_file(&session.roots)?;
     if session.is_read_only {
-        let psql = command(&session, roots.as_ref(), secrets);
+        let psql = command(&session, roots.as_ref());
         tokio::select! {
             is_read_only = ensure_read_only(psql) => is_read_only?,
             // Dropping the future ends psql.
             signal = signals.next() => return Ok(ExitCode::from(shutdown_signals::exit_code(signal))),
         }
     }
-    let mut command = command(&session, roots.as_ref(), secrets);
+    let mut command = command(&session, roots.as_ref());
     // It shares the terminal, and so the process group, with this command.
     let child = command.args(arguments).kill_on_drop(true).spawn();
     let mut child = child.map_err(not_started)?;
@@ -86,20 +85,11 @@ fn pass_on(signal: Signal, psql: &Child) {
 /// up.
 const GRACE_PERIOD: Duration = Duration::from_secs(5);
 
-/// Returns psql with the environment of a session, without this process's variables that are no
-/// business of what psql starts: the other stages' secrets, which `secrets` names, and stagelink's.
-fn command(session: &PsqlSession, roots: Option<&NamedTempFile>, secrets: &[String]) -> Command {
+/// Returns psql with the environment of a session.
+fn command(session: &PsqlSession, roots: Option<&NamedTempFile>) -> Command {
     let mut command = Command::new("psql");
-    for (name, _) in std::env::vars_os() {
-        let text = name.to_string_lossy();
-        // A variable of libpq's in this environment may lead elsewhere, or ask less of the server.
-        let is_of_libpq = text.starts_with("PG") && text != "PGPAGER" && text != "PGTZ";
-        let is_secret = text.starts_with("STAGELINK_")
-            || TOKENS.contains(&&*text)
-            || secrets.iter().any(|secret| *secret == *text);
-        if is_of_libpq || is_secret {
-            command.env_remove(name);
-        }
+    for name in left_out(std::env::vars_os().collect()) {
+        command.env_remove(name);
     }
     for (name, value) in &session.variables {
         command.env(name, value.expose_secret());
@@ -114,6 +104,22 @@ fn command(session: &PsqlSession, roots: Option<&NamedTempFile>, secrets: &[Stri
         _ => {}
     }
     command
+}
+
+/// Returns the variables of an environment that psql does not get: the secrets that no program of a project gets,
+/// since psql starts a pager, an editor and what `\!` names; the database URL of another stage; and those of libpq
+/// and stagelink, which may lead elsewhere, or ask less of the server.
+fn left_out(environment: Vec<(OsString, OsString)>) -> BTreeSet<OsString> {
+    let names = environment.iter().map(|(name, _)| name);
+    let own = names.filter(|name| {
+        let name = name.to_string_lossy();
+        let is_of_libpq = name.starts_with("PG") && name != "PGPAGER" && name != "PGTZ";
+        is_of_libpq || name.starts_with("STAGELINK_") || name == "DATABASE_URL"
+    });
+    let own: Vec<_> = own.cloned().collect();
+    let mut left_out = withheld(environment);
+    left_out.extend(own);
+    left_out
 }
 
 /// Makes sure that the server has taken the setting of a read-only session. A proxy may drop it
@@ -148,9 +154,6 @@ fn not_started(error: IoError) -> anyhow::Error {
     }
 }
 
-/// Variables that are secrets for other programs.
-const TOKENS: [&str; 3] = ["DATABASE_URL", "HEROKU_API_KEY", "NETLIFY_AUTH_TOKEN"];
-
 fn roots_file(roots: &PsqlRoots) -> anyhow::Result<Option<NamedTempFile>> {
     let PsqlRoots::Pem(pem) = roots else {
         return Ok(None);
@@ -180,3 +183,36 @@ const ROOT_FILES: [&str; 4] = [
     "/etc/ssl/ca-bundle.pem",
     "/etc/ssl/cert.pem",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn psql_gets_no_secret_under_any_name_and_no_variable_that_leads_elsewhere() {
+        let token = "01234567-89ab-cdef-0123-456789abcdef";
+        let environment = [
+            ("HEROKU_API_KEY", token, true),
+            ("MY_COPY", token, true),
+            ("NEON_API_KEY", "x", true),
+            ("RENDER_API_KEY", "x", true),
+            ("PRODUCTION_TOKEN", "x", true),
+            ("DATABASE_URL", "postgres://u:p@h/d", true),
+            ("PGSSLMODE", "disable", true),
+            ("STAGELINK_STAGE", "staging", true),
+            ("PGPAGER", "less", false),
+            ("PGTZ", "UTC", false),
+            ("PSQL_EDITOR", "vi", false),
+            ("PATH", "/usr/bin", false),
+        ];
+        let of_process = environment.map(|(name, value, _)| (name.into(), value.into()));
+        let left_out = left_out(of_process.into());
+        for (name, _, is_left_out) in environment {
+            assert_eq!(
+                left_out.contains(&OsString::from(name)),
+                is_left_out,
+                "{name}"
+            );
+        }
+    }
+}

@@ -224,9 +224,11 @@ async fn environment_of_psql_holds_no_secret_of_other_programs() {
         "NETLIFY_AUTH_TOKEN",
         "STAGELINK_CREDENTIALS",
         "DATABASE_URL",
+        "NEON_API_KEY",
     ] {
         project.set(name, CANARY);
     }
+    project.set("COPY_OF_A_TOKEN", "nfp_c4n4ryc4n4ryc4n4ry");
     let run = project
         .run(&["psql", "staging", "--", "-Xc", "\\! env | cut -d= -f1"])
         .await;
@@ -237,6 +239,8 @@ async fn environment_of_psql_holds_no_secret_of_other_programs() {
         "STAGELINK_",
         "DATABASE_URL",
         "HEROKU_API_KEY",
+        "NEON_API_KEY",
+        "COPY_OF_A_TOKEN",
     ] {
         assert!(!run.output.contains(name), "{name}");
     }
