@@ -4,8 +4,8 @@
 //! real providers, after the operator has typed the changed stage's name at the terminal.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -14,7 +14,7 @@ use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use clap::Parser as _;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use stagelink_pipeline::{
     OrderlyStop, PromotionEvent, PromotionListener, PromotionPlan, PromotionRequest, RollbackPlan,
@@ -24,6 +24,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::BoardState;
+use super::action_state::{ActionState, NotBegun, RunningAction, ShownPlan};
 use super::local_tasks::LocalTasks;
 use super::refusal::refusal;
 use crate::args::{Platform, PromoteOptions, RollbackOptions};
@@ -39,10 +40,7 @@ pub(super) struct Actions {
     project: PathBuf,
     target: ActionTarget,
     terminal: Terminal,
-    /// The plan that was shown last.
-    shown: Mutex<Option<ShownPlan>>,
-    /// The course of the last action.
-    course: watch::Sender<Value>,
+    state: ActionState<Plan>,
     look_again: Arc<Notify>,
     /// Stops what runs.
     stop: OrderlyStop,
@@ -65,41 +63,9 @@ pub(super) enum Wish {
     Rollback { stage: String },
 }
 
-struct ShownPlan {
-    id: String,
-    title: String,
-    /// The command that does the same.
-    command: String,
-    /// The name of the stage that is changed.
-    changed: String,
-    plan: Plan,
-}
-
 enum Plan {
     Promotion(Box<(PromotionRequest, PromotionPlan)>),
     Rollback(Box<(RollbackRequest, RollbackPlan)>),
-}
-
-/// The course of an action, as the page shows it.
-#[derive(Clone, Serialize)]
-struct Course {
-    id: String,
-    title: String,
-    command: String,
-    state: &'static str,
-    /// The word that the operator is to type at the terminal, in the state `asks`.
-    word: String,
-    steps: Vec<CourseStep>,
-    report: Value,
-    failure: Value,
-}
-
-#[derive(Clone, Serialize)]
-struct CourseStep {
-    name: String,
-    /// The present activity, and at the end the result.
-    text: String,
-    is_done: bool,
 }
 
 impl Actions {
@@ -114,8 +80,7 @@ impl Actions {
             project: project.to_owned(),
             target,
             terminal: Terminal::default(),
-            shown: Mutex::default(),
-            course: watch::Sender::new(Value::Null),
+            state: ActionState::default(),
             look_again,
             stop: OrderlyStop::default(),
         }
@@ -123,12 +88,7 @@ impl Actions {
 
     /// Returns the course of what runs, from now on.
     pub(super) fn subscribe(&self) -> watch::Receiver<Value> {
-        self.course.subscribe()
-    }
-
-    fn is_running(&self) -> bool {
-        let state = &self.course.borrow()["state"];
-        *state == RUNNING || *state == ASKS
+        self.state.subscribe()
     }
 
     /// Lets an action begin no change any more, as the board is about to stop. Returns the command that goes on
@@ -136,12 +96,8 @@ impl Actions {
     pub(super) async fn hold_back(&self) -> Option<String> {
         self.stop.request();
         let _ = timeout(PATIENCE, self.stop.settled()).await;
-        let course = self.course.borrow();
-        let is_remote = matches!(self.target, ActionTarget::Remote { .. });
-        let command = course["command"].as_str();
-        command
-            .filter(|_| is_remote && course["state"] == RUNNING)
-            .map(str::to_owned)
+        let command = self.state.running_command();
+        command.filter(|_| matches!(self.target, ActionTarget::Remote { .. }))
     }
 
     /// Waits until the lease of an action is given back whose task has ended, and says how to go on with it.
@@ -160,36 +116,25 @@ impl Actions {
     }
 
     /// Runs a plan to its end, and tells its course.
-    async fn run(&self, shown: ShownPlan) {
-        let course = Mutex::new(Course::of(&shown));
-        let tell = |change: &dyn Fn(&mut Course)| {
-            let mut course = course.lock().unwrap_or_else(PoisonError::into_inner);
-            change(&mut course);
-            self.course.send_replace(json!(*course));
-        };
+    async fn run(&self, action: RunningAction<Plan>, shown: ShownPlan<Plan>) {
         let done = match &self.target {
             ActionTarget::Local { .. } => {
-                let listener = |event: &PromotionEvent<'_>| tell(&|course| course.show(event));
+                action.go_on();
+                let listener = |event: &PromotionEvent<'_>| action.show(event);
                 self.stop.watch(shown.plan.run(&listener)).await
             }
             ActionTarget::Remote { .. } => {
-                tell(&|course| {
-                    course.state = ASKS;
-                    course.word.clone_from(&shown.changed);
-                });
+                action.ask(&shown.changed);
                 let question = format!("the board asks: {}\n{}", shown.title, shown.plan.text());
                 if let Err(error) = self.terminal.confirm(&question, &shown.changed).await {
-                    return tell(&|course| {
-                        course.state = "left";
-                        course.failure = json!(Failure::new(&error));
-                    });
+                    return action.leave(&error);
                 }
-                tell(&|course| course.state = RUNNING);
+                action.go_on();
                 // The terminal, which was asked, shows the steps too.
                 let run = async |at_terminal: &PromotionListener<'_>| {
                     let listener = |event: &PromotionEvent<'_>| {
                         at_terminal(event);
-                        tell(&|course| course.show(event));
+                        action.show(event);
                     };
                     self.stop.watch(shown.plan.run(&listener)).await
                 };
@@ -200,16 +145,7 @@ impl Actions {
                 done
             }
         };
-        tell(&|course| match &done {
-            Ok(report) => {
-                course.state = "done";
-                course.report = report.clone();
-            }
-            Err(error) => {
-                course.state = "failed";
-                course.failure = json!(Failure::new(error));
-            }
-        });
+        action.finish(done);
         self.look_again.notify_waiters();
     }
 }
@@ -234,62 +170,6 @@ impl Plan {
         match self {
             Self::Promotion(parts) => promote::plan_text(parts.1.summary()),
             Self::Rollback(parts) => rollback::plan_text(parts.1.summary()),
-        }
-    }
-}
-
-impl Course {
-    fn of(shown: &ShownPlan) -> Self {
-        Self {
-            id: shown.id.clone(),
-            title: shown.title.clone(),
-            command: shown.command.clone(),
-            state: RUNNING,
-            word: String::new(),
-            steps: Vec::new(),
-            report: Value::Null,
-            failure: Value::Null,
-        }
-    }
-
-    fn show(&mut self, event: &PromotionEvent<'_>) {
-        match event {
-            PromotionEvent::Waits(text) => self.add("waiting", text),
-            PromotionEvent::Begins(step) => {
-                self.end_waiting();
-                self.add(step.name(), "");
-            }
-            PromotionEvent::Tells(text) => self.tell(text),
-            PromotionEvent::Migration(event) => self.tell(&event.to_string()),
-            PromotionEvent::Done(_, result) => {
-                self.tell(result);
-                if let Some(step) = self.steps.last_mut() {
-                    step.is_done = true;
-                }
-            }
-            PromotionEvent::TakesBack => self.tell("it failed: taking back what was done"),
-            _ => {}
-        }
-    }
-
-    fn add(&mut self, name: &str, text: &str) {
-        self.steps.push(CourseStep {
-            name: name.to_owned(),
-            text: text.to_owned(),
-            is_done: false,
-        });
-    }
-
-    /// A step that begins ends the wait before it, which has no end of its own.
-    fn end_waiting(&mut self) {
-        if let Some(step) = self.steps.last_mut() {
-            step.is_done = true;
-        }
-    }
-
-    fn tell(&mut self, text: &str) {
-        if let Some(step) = self.steps.last_mut() {
-            text.clone_into(&mut step.text);
         }
     }
 }
@@ -390,8 +270,8 @@ fn ensure_on_netlify(platform: Platform, wish: &Wish) -> anyhow::Result<()> {
 /// Makes the plan of a promotion or rollback, and returns it. Nothing is changed.
 pub(super) async fn look(State(board): State<Arc<BoardState>>, Json(wish): Json<Wish>) -> Response {
     let actions = &board.actions;
-    if actions.is_running() {
-        return refusal(StatusCode::CONFLICT, BUSY);
+    if actions.state.is_running() {
+        return not_begun(&NotBegun::Busy);
     }
     let (project, target) = (actions.project.clone(), actions.target.clone());
     let plan = actions.tasks.run(move || async move {
@@ -411,9 +291,10 @@ pub(super) async fn look(State(board): State<Arc<BoardState>>, Json(wish): Json<
                 plan,
             };
             let body = json!({ "id": shown.id, "title": shown.title, "summary": summary });
-            let mut last = actions.shown.lock().unwrap_or_else(PoisonError::into_inner);
-            *last = Some(shown);
-            Json(body).into_response()
+            match actions.state.show(shown) {
+                Ok(()) => Json(body).into_response(),
+                Err(reason) => not_begun(&reason),
+            }
         }
         Err(error) => {
             let failure = json!(Failure::new(&error));
@@ -428,8 +309,9 @@ pub(super) async fn run(
     UrlPath(id): UrlPath<String>,
 ) -> Response {
     let actions = &board.actions;
-    if actions.is_running() {
-        return refusal(StatusCode::CONFLICT, BUSY);
+    // One that runs has the terminal.
+    if actions.state.is_running() {
+        return not_begun(&NotBegun::Busy);
     }
     if let (ActionTarget::Remote { .. }, Err(error)) =
         (&actions.target, actions.terminal.ensure_it_can_ask())
@@ -439,26 +321,27 @@ pub(super) async fn run(
             &format!("nothing was changed: {error}"),
         );
     }
-    let shown = {
-        let mut shown = actions.shown.lock().unwrap_or_else(PoisonError::into_inner);
-        shown.take_if(|shown| shown.id == id)
+    let (action, shown) = match actions.state.begin(&id) {
+        Ok(begun) => begun,
+        Err(reason) => return not_begun(&reason),
     };
-    let Some(shown) = shown else {
-        return refusal(
-            StatusCode::CONFLICT,
-            "this is not the plan that was shown last: look again",
-        );
-    };
-    actions.course.send_replace(json!(Course::of(&shown)));
     // A task of its own: it goes on when the page is closed.
     let tasks = actions.tasks.clone();
     let board = Arc::clone(&board);
     tokio::spawn(async move {
         tasks
-            .run(move || async move { board.actions.run(shown).await })
+            .run(move || async move { board.actions.run(action, shown).await })
             .await
     });
     StatusCode::ACCEPTED.into_response()
+}
+
+fn not_begun(reason: &NotBegun) -> Response {
+    let reason = match reason {
+        NotBegun::Busy => "a promotion or rollback runs: wait for its end",
+        NotBegun::NotShownLast => "this is not the plan that was shown last: look again",
+    };
+    refusal(StatusCode::CONFLICT, reason)
 }
 
 /// Returns the id of a new plan.
@@ -467,11 +350,5 @@ fn plan_id() -> String {
     format!("plan-{}", LAST.fetch_add(1, Ordering::Relaxed) + 1)
 }
 
-const RUNNING: &str = "running";
-/// The operator is asked at the terminal.
-const ASKS: &str = "asks";
-
 /// The time for which a change that is under way is waited for as the board stops, and for the end of its lease.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-const BUSY: &str = "a promotion or rollback runs: wait for its end";

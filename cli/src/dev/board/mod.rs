@@ -10,6 +10,7 @@
 //! - A promotion and a rollback have the course of the commands: look, show the plan, and run that
 //!   plan ([`actions`]).
 
+mod action_state;
 mod actions;
 mod faults;
 mod feed;
