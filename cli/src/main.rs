@@ -1,6 +1,7 @@
 //! The command `stagelink`.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use clap::error::{ContextKind, ErrorKind};
@@ -10,9 +11,24 @@ use stagelink_cli::{
     invoke, link, mark, migrate, needs, new, output, promote, psql, rollback, stage_choice, status,
     usage_error, verbosity,
 };
+use tokio::runtime::Runtime;
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    let runtime = match Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return exit_code(Err(error.into()), 1),
+    };
+    let code = runtime.block_on(run());
+    // A call of the system that does not return, as of a network folder, does not keep the process.
+    runtime.shutdown_timeout(LAST_CALLS);
+    code
+}
+
+/// The time in which calls that the command has started in the background come to their end.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
+/// Runs the command of the arguments.
+async fn run() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {

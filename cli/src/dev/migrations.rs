@@ -14,6 +14,7 @@ use stagelink_pipeline::{
 use tokio::time::sleep;
 
 use super::build_news::{BuildNews, Part};
+use super::watch::in_background;
 use crate::migrate::{self, LocalRun, Told};
 use crate::output::{note, note_error};
 
@@ -43,7 +44,7 @@ impl LocalMigrations {
             database(stage).set_stage_mark().await?;
             forget_deploys(&database_without_pooler(stage)).await?;
         }
-        self.applied = self.content();
+        self.applied = self.content().await;
         if !self.folder.is_dir() {
             return Ok("the project has no migrations".to_owned());
         }
@@ -57,10 +58,10 @@ impl LocalMigrations {
     /// containers and network folders get lost. A file counts once it is the same for a second, so
     /// that one that is still being written is left alone.
     pub(super) async fn follow(&mut self, cloud: &Cloud, news: &BuildNews) {
-        let mut seen = self.content();
+        let mut seen = self.content().await;
         loop {
             sleep(INTERVAL).await;
-            let now = self.content();
+            let now = self.content().await;
             let is_settled = now == seen;
             seen = now;
             if !is_settled || seen == self.applied {
@@ -127,11 +128,13 @@ impl LocalMigrations {
         }
     }
 
-    fn content(&self) -> Content {
-        match MigrationFolder::read(&self.folder) {
+    async fn content(&self) -> Content {
+        let folder = self.folder.clone();
+        let read = in_background(move || match MigrationFolder::read(&folder) {
             Ok(folder) => Ok(folder.files().to_vec()),
             Err(error) => Err(format!("{error:?}")),
-        }
+        });
+        read.await
     }
 }
 

@@ -96,7 +96,7 @@ impl Reload {
             release,
             packages,
             sources,
-            watcher: FileWatcher::new(WatchList::default()),
+            watcher: FileWatcher::new(WatchList::default()).await,
             served: BTreeMap::new(),
             news: BuildNews::new(),
             own,
@@ -107,7 +107,7 @@ impl Reload {
             failed: BTreeMap::new(),
             is_outdated: false,
         };
-        reload.watcher.set_list(reload.list());
+        reload.watcher.set_list(reload.list()).await;
         Ok(reload)
     }
 
@@ -140,7 +140,7 @@ impl Reload {
         loop {
             let changed = self.watcher.changed().await;
             self.serve(cloud, &changed).await;
-            self.watcher.set_list(self.list());
+            self.watcher.set_list(self.list()).await;
         }
     }
 
@@ -247,7 +247,7 @@ impl Reload {
             self.sources.keep_read_files(before);
             self.is_outdated = false;
             // Those of a crate that is new are watched from here on, while it is built.
-            self.watcher.set_list(self.list());
+            self.watcher.set_list(self.list()).await;
         }
         let mut tell = step.build_teller();
         let news = self.news.clone();
@@ -257,10 +257,10 @@ impl Reload {
         };
         let built =
             functions::build_packages(&self.project, &self.packages, self.release, teller).await;
-        self.watcher.accept(self.sources.lock());
+        self.watcher.accept(self.sources.lock()).await;
         let built = built?;
         self.sources.add_read_files(&built);
-        self.watcher.set_list(self.list());
+        self.watcher.set_list(self.list()).await;
         Ok(built)
     }
 

@@ -4,15 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
+use std::future::pending;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use notify::event::{AccessKind, AccessMode};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::Notify;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 /// The files to watch.
@@ -26,14 +29,19 @@ pub(super) struct WatchList {
     pub(super) target: PathBuf,
 }
 
-/// Watches the files of a list.
+/// Watches the files of a list. Each look has a thread of its own: a network folder may give no answer.
 pub(super) struct FileWatcher {
-    list: WatchList,
-    /// `None` where the system has no events to give; then the files are looked at in turn.
-    events: Option<RecommendedWatcher>,
-    watched: BTreeSet<PathBuf>,
+    list: Arc<WatchList>,
+    events: Arc<Mutex<Events>>,
     wake: Arc<Notify>,
-    seen: Snapshot,
+    seen: Arc<Snapshot>,
+}
+
+/// The folders for which the system gives events.
+struct Events {
+    /// `None` where the system has no events to give; then the files are looked at in turn.
+    watcher: Option<RecommendedWatcher>,
+    watched: BTreeSet<PathBuf>,
 }
 
 /// The state of each file that exists.
@@ -74,7 +82,7 @@ impl WatchList {
 
 impl FileWatcher {
     /// Begins to watch. What changes from now on is reported.
-    pub(super) fn new(list: WatchList) -> Self {
+    pub(super) async fn new(list: WatchList) -> Self {
         let wake = Arc::new(Notify::new());
         let on_event = {
             let wake = Arc::clone(&wake);
@@ -84,38 +92,46 @@ impl FileWatcher {
                 }
             }
         };
-        let mut watcher = Self {
-            list,
-            events: notify::recommended_watcher(on_event).ok(),
+        let events = Events {
+            watcher: notify::recommended_watcher(on_event).ok(),
             watched: BTreeSet::new(),
-            wake,
-            seen: Snapshot::new(),
         };
-        watcher.seen = watcher.look();
+        let mut watcher = Self {
+            list: Arc::new(list),
+            events: Arc::new(Mutex::new(events)),
+            wake,
+            seen: Arc::default(),
+        };
+        watcher.seen = watcher.look().await;
         watcher
     }
 
     /// Watches the files of another list. Those that it has more count as known.
-    pub(super) fn set_list(&mut self, list: WatchList) {
-        if list == self.list {
+    pub(super) async fn set_list(&mut self, list: WatchList) {
+        if list == *self.list {
             return;
         }
-        let before = std::mem::replace(&mut self.list, list);
-        let now = self.look();
-        let list = &self.list;
-        self.seen.retain(|file, _| list.reaches(file));
-        let more = now.into_iter().filter(|(file, _)| !before.reaches(file));
-        self.seen.extend(more);
+        let before = std::mem::replace(&mut self.list, Arc::new(list));
+        let now = self.look().await;
+        let (list, mut seen) = (Arc::clone(&self.list), Arc::clone(&self.seen));
+        let seen = in_background(move || {
+            let known = Arc::make_mut(&mut seen);
+            known.retain(|file, _| list.reaches(file));
+            let more = now.iter().filter(|(file, _)| !before.reaches(file));
+            known.extend(more.map(|(file, state)| (file.clone(), state.clone())));
+            seen
+        });
+        self.seen = seen.await;
     }
 
     /// Waits until files have changed and then rest for [`QUIET`], as an editor that saves one writes and
     /// renames several. Returns those that were changed, added or removed since the last call.
     pub(super) async fn changed(&mut self) -> BTreeSet<PathBuf> {
         loop {
-            let mut now = self.look();
+            let mut now = self.look().await;
             while now != self.seen {
                 sleep(QUIET).await;
-                let later = self.look();
+                let later = self.look().await;
                 if later == now {
                     let changed = difference(&self.seen, &now);
                     self.seen = now;
@@ -130,44 +146,44 @@ impl FileWatcher {
     }
 
     /// Takes a file as it is now for known, such as one that a build has written.
-    pub(super) fn accept(&mut self, file: &Path) {
-        match fs::metadata(file) {
-            Ok(metadata) => {
-                let state = FileState::read(file, &metadata, None);
-                self.seen.insert(file.to_owned(), state);
-            }
-            Err(_) => {
-                self.seen.remove(file);
-            }
-        }
+    pub(super) async fn accept(&mut self, file: &Path) {
+        let of_file = file.to_owned();
+        let state = in_background(move || {
+            let metadata = fs::metadata(&of_file).ok()?;
+            Some(FileState::read(&of_file, &metadata, None))
+        });
+        let state = state.await;
+        let seen = Arc::make_mut(&mut self.seen);
+        match state {
+            Some(state) => seen.insert(file.to_owned(), state),
+            None => seen.remove(file),
+        };
     }
 
     /// Reads the state of each file, and asks the system for events of folders that are new.
-    fn look(&mut self) -> Snapshot {
-        let mut look = Look {
-            list: &self.list,
-            known: &self.seen,
-            files: Snapshot::new(),
-            folders: BTreeSet::new(),
-        };
-        for file in &self.list.files {
-            match fs::metadata(file) {
-                Ok(metadata) if metadata.is_dir() => look.walk(file),
-                Ok(metadata) => look.add(file, &metadata),
-                Err(_) => {}
-            }
-            look.folders.extend(file.parent().map(Path::to_owned));
-        }
-        for folder in &self.list.folders {
-            look.walk(folder);
-        }
-        let Look { files, folders, .. } = look;
-        self.watch(folders);
-        files
+    async fn look(&self) -> Arc<Snapshot> {
+        let (list, known) = (Arc::clone(&self.list), Arc::clone(&self.seen));
+        let events = Arc::clone(&self.events);
+        let look = in_background(move || {
+            let mut look = Look {
+                list: &list,
+                known: &known,
+                files: Snapshot::new(),
+                folders: BTreeSet::new(),
+            };
+            look.run();
+            let Look { files, folders, .. } = look;
+            let mut events = events.lock().unwrap_or_else(PoisonError::into_inner);
+            events.watch(folders);
+            Arc::new(files)
+        });
+        look.await
     }
+}
 
+impl Events {
     fn watch(&mut self, folders: BTreeSet<PathBuf>) {
-        let Some(events) = &mut self.events else {
+        let Some(events) = &mut self.watcher else {
             return;
         };
         for gone in self.watched.difference(&folders) {
@@ -227,6 +243,22 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    /// Adds all files of the list.
+    fn run(&mut self) {
+        let list = self.list;
+        for file in &list.files {
+            match fs::metadata(file) {
+                Ok(metadata) if metadata.is_dir() => self.walk(file),
+                Ok(metadata) => self.add(file, &metadata),
+                Err(_) => {}
+            }
+            self.folders.extend(file.parent().map(Path::to_owned));
+        }
+        for folder in &list.folders {
+            self.walk(folder);
+        }
+    }
+
     /// Adds the files of a folder and of those in it. Links to folders are not followed.
     fn walk(&mut self, folder: &Path) {
         let Ok(entries) = fs::read_dir(folder) else {
@@ -250,6 +282,20 @@ impl Look<'_> {
     fn add(&mut self, file: &Path, metadata: &Metadata) {
         let state = FileState::read(file, metadata, self.known.get(file));
         self.files.insert(file.to_owned(), state);
+    }
+}
+
+/// Runs what asks the system for files on a thread of its own.
+pub(super) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> T {
+    match spawn_blocking(work).await {
+        Ok(value) => value,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => resume_unwind(panic),
+            // The runtime ends, and this with it.
+            Err(_) => pending().await,
+        },
     }
 }
 
@@ -308,7 +354,7 @@ mod tests {
             files: [folder.path().join(".env")].into(),
             target: root.join("out"),
         };
-        let mut watcher = FileWatcher::new(list);
+        let mut watcher = FileWatcher::new(list).await;
 
         // As vim saves: a copy, a new file, and no copy any more.
         for output in outputs {
@@ -344,17 +390,36 @@ mod tests {
         fs::read(root.join("main.rs")).unwrap();
         fs::write(root.join("main.rs"), "three").unwrap();
         fs::write(folder.path().join("migration"), "included").unwrap();
-        watcher.set_list(WatchList {
+        let list = WatchList {
             folders: [root.clone()].into(),
             files: [folder.path().join("migration")].into(),
             target: root.join("out"),
-        });
+        };
+        watcher.set_list(list).await;
         fs::write(root.join("lock"), "written by a build").unwrap();
-        watcher.accept(&root.join("lock"));
+        watcher.accept(&root.join("lock")).await;
         let none = timeout(INTERVAL * 2, watcher.changed()).await;
         assert!(none.is_err(), "{none:?}");
         fs::write(folder.path().join("migration"), "changed").unwrap();
         assert_eq!(names(&watcher.changed().await), ["migration"]);
+    }
+
+    #[tokio::test]
+    async fn look_that_gets_no_answer_blocks_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        // A read of it waits as one of a network folder may.
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let list = WatchList {
+            files: [pipe.clone()].into(),
+            ..WatchList::default()
+        };
+        let watcher = tokio::spawn(FileWatcher::new(list));
+        sleep(QUIET).await;
+        assert!(!watcher.is_finished());
+        fs::write(&pipe, "an answer").unwrap();
+        watcher.await.unwrap();
     }
 
     #[tokio::test]
@@ -376,9 +441,9 @@ mod tests {
             files,
             target: root.join("out"),
         };
-        let mut watcher = FileWatcher::new(list(BTreeSet::new()));
+        let mut watcher = FileWatcher::new(list(BTreeSet::new())).await;
         // A build lists them: they are known from then on, and no change.
-        watcher.set_list(list(parts.map(file).into()));
+        watcher.set_list(list(parts.map(file).into())).await;
         let none = timeout(INTERVAL, watcher.changed()).await;
         assert!(none.is_err(), "{none:?}");
         for part in parts {
@@ -387,7 +452,7 @@ mod tests {
             assert_eq!(names(&watcher.changed().await), expected);
         }
         // Files that are no longer read have not been removed by that.
-        watcher.set_list(list(BTreeSet::new()));
+        watcher.set_list(list(BTreeSet::new())).await;
         let none = timeout(INTERVAL, watcher.changed()).await;
         assert!(none.is_err(), "{none:?}");
     }
