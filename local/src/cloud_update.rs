@@ -81,32 +81,85 @@ impl Cloud {
                 (number, updated.await)
             });
         }
-        let (mut started, mut failed) = (BTreeSet::new(), None);
-        while let Some(updated) = updates.join_next().await {
-            match updated {
-                Ok((number, Ok(names))) => {
-                    started.extend(names);
-                    let stage = &self.stages[number];
-                    let artifact = stage.functions.artifact();
-                    if changes_programs && !artifact.programs().is_empty() {
-                        let slug = self.deployer.register(artifact);
-                        self.heroku.deploy_slug(&stage.app, slug)?;
-                    }
-                }
-                Ok((number, Err(error))) => {
-                    let stage = &self.stages[number].name;
-                    let message = format!("could not change what the stage {stage} serves");
-                    let error = Error::new(error.kind(), message).with_source(error);
-                    failed = failed.or(Some(error));
-                }
-                Err(cause) => {
-                    let message = "could not change what a stage serves";
-                    return Err(Error::new(ErrorKind::Process, message).with_source(cause));
-                }
+        let mut started = BTreeSet::new();
+        let updated = each_ends(updates, |(number, updated)| {
+            let stage = &self.stages[number];
+            let names = updated.map_err(|error: Error| {
+                let message = format!("could not change what the stage {} serves", stage.name);
+                Error::new(error.kind(), message).with_source(error)
+            })?;
+            started.extend(names);
+            let artifact = stage.functions.artifact();
+            if changes_programs && !artifact.programs().is_empty() {
+                let slug = self.deployer.register(artifact);
+                self.heroku.deploy_slug(&stage.app, slug)?;
             }
-        }
+            Ok(())
+        });
+        let updated = updated.await;
         // The copies of programs that no stage runs any more go with their last process.
         self.deployer.forget_unused();
-        failed.map_or(Ok(started), Err)
+        updated.map(|()| started)
+    }
+}
+
+/// Waits until each update has ended, and hands on its result. What fails stops none of the others.
+///
+/// # Errors
+///
+/// The first error, once all have ended.
+async fn each_ends<T: 'static>(
+    mut updates: JoinSet<T>,
+    mut ended: impl FnMut(T) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut failed = None;
+    while let Some(updated) = updates.join_next().await {
+        let result = match updated {
+            Ok(value) => ended(value),
+            Err(cause) => {
+                let message = "could not change what a stage serves";
+                Err(Error::new(ErrorKind::Process, message).with_source(cause))
+            }
+        };
+        failed = failed.or(result.err());
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::yield_now;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn update_that_fails_stops_none_of_the_others() {
+        for panics in [true, false] {
+            let mut updates = JoinSet::new();
+            updates.spawn(async move {
+                assert!(!panics, "a fault");
+                1
+            });
+            updates.spawn(async {
+                for _ in 0..100 {
+                    yield_now().await;
+                }
+                2
+            });
+            let mut ended = Vec::new();
+            let result = each_ends(updates, |number| {
+                ended.push(number);
+                match number {
+                    1 => Err(Error::new(ErrorKind::Input, "no such app")),
+                    _ => Ok(()),
+                }
+            });
+            let kind = result.await.unwrap_err().kind();
+            assert_eq!(
+                kind,
+                [ErrorKind::Input, ErrorKind::Process][usize::from(panics)]
+            );
+            assert_eq!(ended.last(), Some(&2));
+        }
     }
 }
