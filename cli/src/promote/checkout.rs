@@ -138,9 +138,10 @@ impl GitCheckout {
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
         let tree = folder.path().join("tree");
         let path = tree.display().to_string();
+        // A signal may come while git makes the entry of the tree, which goes with this.
+        let work_tree = WorkTree { repository, folder };
         self.git(&["worktree", "add", "--quiet", "--detach", &path, commit])
             .await?;
-        let work_tree = WorkTree { repository, folder };
         let project = tree.join(prefix);
         for written in WRITTEN {
             ensure_within(&tree, &project.join(written))?;
@@ -197,7 +198,9 @@ impl Drop for WorkTree {
 fn remove(repository: &Path, tree: &Path) {
     let mut command = std::process::Command::new("git");
     command.arg("-C").arg(repository);
-    command.args(["worktree", "remove", "--force"]).arg(tree);
+    // Twice: git locks a tree until all its files are there.
+    command.args(["worktree", "remove", "--force", "--force"]);
+    command.arg(tree);
     operator_secrets::withhold(&mut command);
     let _ = command.output();
 }
@@ -324,6 +327,38 @@ mod tests {
             );
         }
         assert_eq!(elsewhere.path().read_dir().unwrap().count(), 0);
+        let trees = git(folder.path(), &["worktree", "list"], "");
+        assert_eq!(trees.lines().count(), 1, "{trees}");
+    }
+
+    #[tokio::test]
+    async fn build_that_is_stopped_as_git_writes_its_tree_leaves_no_entry() {
+        let folder = tempfile::tempdir().unwrap();
+        git(folder.path(), &["init", "--quiet"], "");
+        let begun = folder.path().join("begun");
+        // It holds git up in the middle of the files.
+        let filter = format!("touch {}; sleep 600", begun.display());
+        git(
+            folder.path(),
+            &["config", "filter.slow.smudge", &filter],
+            "",
+        );
+        let blob = |text: &str| git(folder.path(), &["hash-object", "-w", "--stdin"], text);
+        let (attributes, file) = (blob("file filter=slow\n"), blob("x"));
+        let entries =
+            format!("100644 blob {attributes}\t.gitattributes\n100644 blob {file}\tfile\n");
+        let tree = git(folder.path(), &["mktree"], &entries);
+        let commit = git(folder.path(), &["commit-tree", &tree, "-m", "m"], "");
+        let checkout = GitCheckout::new(folder.path().to_owned(), "migrations".into());
+        let waits_for_git = async {
+            while !begun.exists() {
+                tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            built = checkout.build(&commit) => panic!("{built:?}"),
+            () = waits_for_git => {}
+        }
         let trees = git(folder.path(), &["worktree", "list"], "");
         assert_eq!(trees.lines().count(), 1, "{trees}");
     }
