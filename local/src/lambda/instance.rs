@@ -130,7 +130,7 @@ impl Instance {
         let log = InstanceLog::new(config, guard.number);
         log.set_invocation(started_for);
         let started = Instant::now();
-        let process = Process::start(&log, &endpoint)?;
+        let process = Process::start(&log, &endpoint).await?;
         guard.record_process(process.id());
 
         let extensions = Arc::new(Extensions::default());

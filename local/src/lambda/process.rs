@@ -42,7 +42,7 @@ pub(super) enum Shutdown {
 
 impl Process {
     /// Starts a process of the function that uses the Runtime API at `endpoint`.
-    pub(super) fn start(log: &InstanceLog, endpoint: &str) -> Result<Self, Error> {
+    pub(super) async fn start(log: &InstanceLog, endpoint: &str) -> Result<Self, Error> {
         let config = &*log.config;
         let failed = |kind, cause| {
             let (name, executable) = (&config.name, config.executable.display());
@@ -69,7 +69,8 @@ impl Process {
             .stderr(Stdio::piped())
             .process_group(0)
             .kill_on_drop(true);
-        let mut child = spawn(&mut command).map_err(|cause| failed(ErrorKind::Process, cause))?;
+        let child = spawn(&mut command).await;
+        let mut child = child.map_err(|cause| failed(ErrorKind::Process, cause))?;
         let id = child
             .id()
             .expect("a child that was not waited for has an id");
@@ -146,11 +147,11 @@ impl Drop for Process {
 
 /// Starts a process. A program that was just written may be busy for a moment: another process that
 /// is being started has its file open until it runs its own program.
-fn spawn(command: &mut Command) -> std::io::Result<Child> {
+async fn spawn(command: &mut Command) -> std::io::Result<Child> {
     for _ in 0..BUSY_TRIES {
         match command.spawn() {
             Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => {
-                std::thread::sleep(BUSY_PAUSE);
+                sleep(BUSY_PAUSE).await;
             }
             result => return result,
         }
