@@ -126,3 +126,45 @@ fn text_of(
     let answer = answer.context("the terminal could not be read")?;
     answer.context("could not read the answer")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn question_without_an_answer_is_over_and_a_late_line_answers_no_other() {
+        let terminal = Terminal::default();
+        // The lines that are read: the sender is the keyboard.
+        let keyboards = std::sync::Mutex::new(Vec::new());
+        let read_line = || {
+            let (keyboard, line) = oneshot::channel();
+            keyboards.lock().unwrap().push(keyboard);
+            Ok(line)
+        };
+        let ask = async |limit: Duration| {
+            let asked = terminal.ask("promote?", "production", limit, read_line);
+            asked.await.map_err(|error| error.to_string())
+        };
+        let type_line = |line: &str| {
+            let keyboard = keyboards.lock().unwrap().pop().unwrap();
+            keyboard.send(Ok(line.to_owned())).unwrap();
+        };
+        let short = Duration::from_millis(10);
+        let error = ask(short).await.unwrap_err();
+        assert!(error.contains("within two minutes"), "{error}");
+        // The thread that reads still waits: another question has no second one.
+        ask(short).await.unwrap_err();
+        assert_eq!(keyboards.lock().unwrap().len(), 1);
+        // A line after the end of its question.
+        type_line("production\n");
+        ask(short).await.unwrap_err();
+        assert_eq!(keyboards.lock().unwrap().len(), 1);
+        // A line while the next question waits is its answer.
+        for (line, is_confirmed) in [("production\n", true), ("staging\n", false)] {
+            let long = Duration::from_secs(60);
+            let (answered, ()) = tokio::join!(ask(long), async { type_line(line) });
+            assert_eq!(answered.is_ok(), is_confirmed, "{answered:?}");
+            ask(short).await.unwrap_err();
+        }
+    }
+}
