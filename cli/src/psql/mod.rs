@@ -12,6 +12,7 @@ use stagelink_pipeline::PsqlSession;
 
 use crate::args::PsqlOptions;
 use crate::failure::Failure;
+use crate::operator_secrets;
 use crate::output::{note, note_error, print_json};
 use crate::planned_change::asked;
 use crate::stage_database::settings_of;
@@ -46,6 +47,7 @@ pub async fn run(options: PsqlOptions) -> anyhow::Result<ExitCode> {
 
 async fn settings(options: &PsqlOptions) -> anyhow::Result<stagelink::Settings> {
     arguments::ensure_keep_the_database(&options.arguments)?;
+    operator_secrets::add_url_variables_of(&options.local.project);
     let settings = settings_of(&[], options.stage.name(), &options.local).await?;
     Ok(settings?)
 }

@@ -320,10 +320,12 @@ async fn server_with_a_certificate_alone_is_verified_by_psql_too() {
             "--",
             "-XAtc",
             "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+            "-c",
+            "\\! echo ${STAGING_URL-none}",
         ])
         .await;
     assert_eq!(run.code, Some(0), "{}", run.errors);
-    assert_eq!(run.output, "t\n");
+    assert_eq!(run.output, "t\nnone\n", "the URL is no business of psql's");
     assert!(
         run.errors.contains("proved by a certificate"),
         "{}",
