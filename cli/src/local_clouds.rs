@@ -104,11 +104,9 @@ impl RunningSiteFile {
         let stages = cloud.stages().iter();
         let urls = cloud.stages().iter();
         let urls = urls.map(|stage| (stage.name().to_owned(), stage.url().to_owned()));
-        let url = cloud.stages().first().map(StageSite::url);
-        let port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
         let site = RunningSite {
             process: std::process::id(),
-            port: port.context("the local site has no port")?,
+            port: cloud.port(),
             stages: stages
                 .map(|stage| {
                     let variables = stage.variables().clone();

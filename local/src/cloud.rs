@@ -325,6 +325,11 @@ impl Cloud {
         &self.pipeline
     }
 
+    /// Port of the site, which serves all stages.
+    pub fn port(&self) -> u16 {
+        self.site.port()
+    }
+
     /// The requests to the site, and other invocations of the stages' functions.
     pub fn requests(&self) -> &RequestLog {
         &self.requests

@@ -21,6 +21,7 @@ pub mod heroku;
 mod http_client;
 mod invoke_api;
 pub mod lambda;
+mod lock;
 pub mod netlify;
 #[cfg(feature = "netlify-api")]
 pub mod netlify_api;

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::ready;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use uuid::Uuid;
 
 use crate::heroku::{DeployFuture, Deployer, Deployment};
+use crate::lock::lock;
 use crate::netlify::{FindDeploy, FoundDeploy};
 use crate::program_store::Artifact;
 use crate::stage_functions::StageFunctions;
@@ -133,9 +134,4 @@ impl fmt::Debug for StageDeployer {
             .field("stages", &self.stages)
             .finish_non_exhaustive()
     }
-}
-
-/// Locks a mutex. No step under these locks leaves a state that is half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::lambda::{Function, FunctionConfig, InvokeError, InvokeOptions, LogSink};
+use crate::lock::lock;
 use crate::netlify::{
     Deploy, InvocationFuture, Invoke, ServedDeploy, SiteConfig, function_path, new_request_id,
     route_of, sample_event, scheduled_event,
@@ -461,9 +462,4 @@ impl fmt::Debug for StageFunctions {
             .field("functions", &lock(&self.current).functions.keys())
             .finish_non_exhaustive()
     }
-}
-
-/// Locks a mutex. No step under these locks leaves a state that is half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

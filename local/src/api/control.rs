@@ -1,7 +1,7 @@
 //! The handle for tests to make a stand-in fail and to see its requests.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -9,6 +9,7 @@ use axum::response::Response;
 use super::faults::{Fault, FaultId, Faults};
 use super::request_log::{RecordedRequest, RequestLog};
 use super::server::CloseConnection;
+use crate::lock::lock;
 
 /// Makes a stand-in fail, and lists the requests that it received. Clones control the same
 /// stand-in.
@@ -24,7 +25,7 @@ struct Inner {
 impl Control {
     /// Makes matching requests fail from now on.
     pub fn inject(&self, fault: Fault) {
-        lock(&self.0.faults).inject(fault);
+        self.inject_until_removed(fault);
     }
 
     /// Makes matching requests fail as [`inject`](Self::inject) does, until the fault is removed.
@@ -84,10 +85,4 @@ impl fmt::Debug for Control {
 /// Returns whether the connection is closed instead of sending the response.
 fn closes_connection(response: &Response) -> bool {
     response.extensions().get::<CloseConnection>().is_some()
-}
-
-/// Locks a mutex. Poison is ignored: a request that panicked leaves no state that a stand-in could
-/// not go on with.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

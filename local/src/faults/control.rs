@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, sleep_until};
@@ -13,6 +13,7 @@ use super::shared_server::SharedServer;
 use super::stage::{FaultyStage, Undo};
 use crate::api::{Failure, Fault as ApiFault, FaultId};
 use crate::heroku::FaultAccess;
+use crate::lock::lock;
 use crate::{Error, ErrorKind};
 
 /// Injects faults into the stages of a [`Cloud`](crate::Cloud). Clones control the same stages.
@@ -319,11 +320,6 @@ impl fmt::Debug for FaultControl {
             .field("active", &self.active())
             .finish_non_exhaustive()
     }
-}
-
-/// Locks a mutex. No step under these locks leaves a state that is half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Pause between the attempts to end a fault whose time is up.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::NonZeroU64;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use super::fault::Fault;
 use crate::heroku::FaultAccess;
 use crate::lambda::Function;
+use crate::lock::lock;
 use crate::network::Proxy;
 use crate::project_databases::CurrentDatabase;
 use crate::stage_functions::StageFunctions;
@@ -279,11 +280,6 @@ impl Drop for TakenConnections {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Locks a mutex. No step under these locks leaves a state that is half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Toxiproxy's unit of a rate.

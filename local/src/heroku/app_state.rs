@@ -1,7 +1,7 @@
 //! The state that all routes share: the account, its tokens, the rate limit, injected faults.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::account::Account;
@@ -10,6 +10,7 @@ use super::deployer::Deployer;
 use super::rate_limit::RateLimit;
 use super::tokens::Tokens;
 use crate::api::Control;
+use crate::lock::lock;
 
 /// State of one stand-in. Clones share it.
 ///
@@ -95,10 +96,4 @@ impl AppState {
     pub(super) fn set_page_size(&self, size: usize) {
         self.0.page_size.store(size, Ordering::Relaxed);
     }
-}
-
-/// Locks a mutex. Poison is ignored: a request that panicked leaves no state that a stand-in could
-/// not go on with.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

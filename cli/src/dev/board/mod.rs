@@ -113,10 +113,7 @@ impl Board {
         news: &BuildNews,
     ) -> anyhow::Result<Self> {
         let file = SettingsFile::load(project)?;
-        let main = cloud.stages().iter().find(|stage| stage.runs_schedules());
-        let url = main.or(cloud.stages().first()).map(StageSite::url);
-        let site_port = url.and_then(|url| url.rsplit(':').next()?.parse().ok());
-        let site_port = site_port.unwrap_or_default();
+        let site_port = cloud.port();
         let clouds = local_clouds::running_clouds(project, site_port)?;
         let (tasks, stop) = LocalTasks::new();
         let stages = StageWatch::start(
