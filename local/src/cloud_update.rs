@@ -9,6 +9,8 @@ use tokio::task::JoinSet;
 
 use crate::cloud::{Cloud, copy_programs};
 use crate::netlify::SiteConfig;
+use crate::program_store::Artifact;
+use crate::stage_functions::StageFunctions;
 use crate::{Error, ErrorKind};
 
 /// A change of what the stages of a running [`Cloud`] serve. The default changes nothing.
@@ -37,6 +39,41 @@ impl fmt::Debug for CloudUpdate {
     }
 }
 
+impl CloudUpdate {
+    fn changes_programs(&self) -> bool {
+        !self.programs.is_empty() || !self.removed.is_empty()
+    }
+
+    /// Changes what one stage serves, with copies of the programs that were built anew. Returns the names of the
+    /// functions that have new processes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`StageFunctions::update`], with the stage's name.
+    pub(crate) async fn change(
+        &self,
+        functions: &StageFunctions,
+        stage: &str,
+        changed: &Artifact,
+    ) -> Result<BTreeSet<String>, Error> {
+        let updated = functions.update(|content| {
+            if self.changes_programs() {
+                content.artifact = content.artifact.with_changes(changed, &self.removed);
+            }
+            if let Some(site) = &self.site {
+                content.site = Arc::new(site.clone());
+            }
+            if let Some(variables) = self.variables.get(stage) {
+                content.variables = Arc::new(variables.clone());
+            }
+        });
+        updated.await.map_err(|error| {
+            let message = format!("could not change what the stage {stage} serves");
+            Error::new(error.kind(), message).with_source(error)
+        })
+    }
+}
+
 impl Cloud {
     /// Changes what all stages serve, and returns the names of the functions that have new processes.
     ///
@@ -51,46 +88,23 @@ impl Cloud {
     /// [`ErrorKind::Process`] if a function does not start. A stage that fails serves what it served
     /// before, whatever the others do.
     pub async fn update(&self, update: CloudUpdate) -> Result<BTreeSet<String>, Error> {
-        let CloudUpdate {
-            programs,
-            removed,
-            site,
-            mut variables,
-        } = update;
-        let changes_programs = !programs.is_empty() || !removed.is_empty();
-        let changed = copy_programs(&self.programs, &programs).await?;
-        let site = site.map(Arc::new);
-        let removed = Arc::new(removed);
+        let changed = copy_programs(&self.programs, &update.programs).await?;
+        let (update, changed) = (Arc::new(update), Arc::new(changed));
         let mut updates = JoinSet::new();
         for (number, stage) in self.stages.iter().enumerate() {
-            let functions = Arc::clone(&stage.functions);
-            let (changed, removed) = (changed.clone(), Arc::clone(&removed));
-            let (site, variables) = (site.clone(), variables.remove(&stage.name));
+            let (functions, name) = (Arc::clone(&stage.functions), stage.name.clone());
+            let (update, changed) = (Arc::clone(&update), Arc::clone(&changed));
             updates.spawn(async move {
-                let updated = functions.update(|content| {
-                    if changes_programs {
-                        content.artifact = content.artifact.with_changes(&changed, &*removed);
-                    }
-                    if let Some(site) = site {
-                        content.site = site;
-                    }
-                    if let Some(variables) = variables {
-                        content.variables = Arc::new(variables);
-                    }
-                });
-                (number, updated.await)
+                let updated = update.change(&functions, &name, &changed).await;
+                (number, updated)
             });
         }
         let mut started = BTreeSet::new();
         let updated = each_ends(updates, |(number, updated)| {
             let stage = &self.stages[number];
-            let names = updated.map_err(|error: Error| {
-                let message = format!("could not change what the stage {} serves", stage.name);
-                Error::new(error.kind(), message).with_source(error)
-            })?;
-            started.extend(names);
+            started.extend(updated?);
             let artifact = stage.functions.artifact();
-            if changes_programs && !artifact.programs().is_empty() {
+            if update.changes_programs() && !artifact.programs().is_empty() {
                 let slug = self.deployer.register(artifact);
                 self.heroku.deploy_slug(&stage.app, slug)?;
             }

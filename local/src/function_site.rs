@@ -159,23 +159,9 @@ impl FunctionSite {
     /// # Errors
     ///
     /// Those of [`Cloud::update`](crate::Cloud::update). The site serves what it served before then.
-    pub async fn update(&self, mut update: CloudUpdate) -> Result<BTreeSet<String>, Error> {
+    pub async fn update(&self, update: CloudUpdate) -> Result<BTreeSet<String>, Error> {
         let changed = copy_programs(&self.programs, &update.programs).await?;
-        let updated = self.functions.update(|content| {
-            if !update.programs.is_empty() || !update.removed.is_empty() {
-                content.artifact = content.artifact.with_changes(&changed, &update.removed);
-            }
-            if let Some(site) = update.site {
-                content.site = Arc::new(site);
-            }
-            if let Some(variables) = update.variables.remove(&self.stage) {
-                content.variables = Arc::new(variables);
-            }
-        });
-        updated.await.map_err(|error| {
-            let message = format!("could not change what the stage {} serves", self.stage);
-            Error::new(error.kind(), message).with_source(error)
-        })
+        update.change(&self.functions, &self.stage, &changed).await
     }
 
     /// Stops the site, then the functions. In this order no request is lost.
