@@ -24,10 +24,22 @@ impl ShutdownSignals {
     ///
     /// When the system refuses it.
     pub(crate) fn listen() -> anyhow::Result<Self> {
-        let ignored = ignored_signals();
+        Self::listen_beside(ignored_signals())
+    }
+
+    /// Starts to listen for a command that serves until it is ended. A shell has SIGINT ignored in what a
+    /// script starts in the background; the script ends it by that signal all the same.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses it.
+    pub(crate) fn listen_in_a_server() -> anyhow::Result<Self> {
+        Self::listen_beside(ignored_signals() & !bit(SignalKind::interrupt()))
+    }
+
+    fn listen_beside(ignored: u64) -> anyhow::Result<Self> {
         let listen = |kind: SignalKind| -> anyhow::Result<Listener> {
-            let bit = 1_u64 << (kind.as_raw_value() - 1);
-            if ignored & bit != 0 {
+            if ignored & bit(kind) != 0 {
                 return Ok(None);
             }
             let listener = signal(kind).context("could not listen for signals")?;
@@ -90,6 +102,10 @@ async fn received(listener: &mut Listener) {
 /// Returns the exit code of a process that a signal has ended, as a shell has it.
 pub(crate) fn exit_code(signal: Signal) -> u8 {
     u8::try_from(128 + signal as i32).unwrap_or(1)
+}
+
+fn bit(kind: SignalKind) -> u64 {
+    1 << (kind.as_raw_value() - 1)
 }
 
 /// Returns the signals that this process ignores, as a bit for each; none where the system does not

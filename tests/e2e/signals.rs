@@ -48,10 +48,11 @@ async fn psql_ends_with_the_command_and_its_connection_with_it() {
     }
 }
 
-/// As `nohup stagelink dev &` at a terminal that is closed.
+/// As `nohup stagelink dev &` in a script, whose terminal is closed.
 #[tokio::test(flavor = "multi_thread")]
-async fn site_goes_on_where_the_end_of_its_terminal_is_ignored() {
-    let mut command = Command::new("nohup");
+async fn site_goes_on_where_the_end_of_its_terminal_is_ignored_and_ends_by_ctrl_c() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' INT HUP; exec \"$0\" \"$@\""]);
     command.arg(stagelink_command().await).arg("dev");
     command.current_dir(root());
     let dev = Dev::start_by(command).await;
@@ -60,7 +61,7 @@ async fn site_goes_on_where_the_end_of_its_terminal_is_ignored() {
     sleep(Duration::from_secs(2)).await;
     let url = dev.stage("staging")["url"].as_str().expect("a URL");
     assert_eq!(request("GET", url, &[], "").await.status, 200);
-    assert_eq!(dev.end(Signal::SIGTERM).await, Some(0));
+    assert_eq!(dev.end(Signal::SIGINT).await, Some(0));
 }
 
 #[tokio::test]

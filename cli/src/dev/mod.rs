@@ -58,7 +58,7 @@ pub async fn run(options: DevOptions, verbosity: u8) -> anyhow::Result<()> {
     if let Some(stage) = &options.remote {
         return remote::run(&options, stage, style).await;
     }
-    let mut signals = ShutdownSignals::listen()?;
+    let mut signals = ShutdownSignals::listen_in_a_server()?;
     let mut running = tokio::select! {
         running = DevEnvironment::start(&options) => running?,
         // Dropping the future stops what it has started so far.

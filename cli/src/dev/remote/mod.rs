@@ -48,7 +48,7 @@ pub(super) async fn run(
     stage: &str,
     style: RequestStyle,
 ) -> anyhow::Result<()> {
-    let mut signals = ShutdownSignals::listen()?;
+    let mut signals = ShutdownSignals::listen_in_a_server()?;
     let mut running = tokio::select! {
         running = RemoteEnvironment::start(options, stage) => running?,
         _ = signals.next() => return Ok(()),
