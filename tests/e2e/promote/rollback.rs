@@ -1,5 +1,8 @@
 //! `stagelink rollback`: back to the deploy before, where it still works.
 
+use std::time::Duration;
+
+use stagelink_local::api::{Failure, Fault};
 use stagelink_tests::{CANARY, as_superuser, end_sessions, send, server};
 
 use super::{SITE, Shop};
@@ -32,6 +35,33 @@ async fn rollback_publishes_the_deploy_before_and_back() {
         assert!(twice.output.contains(part), "{part}: {}", twice.output);
     }
     assert_eq!(shop.published().id, second.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rollback_that_netlify_may_still_make_keeps_the_stage_until_its_lease_has_expired() {
+    let shop = Shop::new().await;
+    let first = shop.published();
+    shop.deploy_next("two", None).await;
+    shop.promote().await.succeeds();
+    // It asks for more time than the command waits.
+    let busy = Failure::Status {
+        status: 503,
+        retry_after: Some(Duration::from_secs(600)),
+    };
+    let busy = Fault::new(busy).on("POST", "/api/v1/sites/*/deploys/*/restore");
+    shop.project.netlify.control().inject(busy);
+    let run = shop.run(&["rollback", "--yes"]).await;
+    shop.project.netlify.control().clear_faults();
+    assert_eq!(run.code, Some(1), "{}", run.errors);
+    for part in ["the lease on stage production holds until ", "is not known"] {
+        assert!(run.errors.contains(part), "{part}: {}", run.errors);
+    }
+    let held = "SELECT count(*) FROM stagelink_leases WHERE expires_at > clock_timestamp()";
+    assert_eq!(shop.production_count(held).await, 1);
+    shop.expire_leases().await;
+    shop.run(&["rollback", "--yes"]).await.succeeds();
+    assert_eq!(shop.published().id, first.id);
+    assert_eq!(shop.production_count(held).await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
