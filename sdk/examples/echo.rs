@@ -1,10 +1,13 @@
 //! A function that tells what it was asked: to see what a platform makes of a request.
 //!
 //! Every answer sets two cookies. A path that ends in `/bytes` gives the request's body back
-//! as it came, and one that ends in `/latin-1` a header that is no UTF-8.
+//! as it came, one that ends in `/latin-1` a header and a cookie that are no UTF-8, one that ends
+//! in `/repeated` two headers of several values, and one that ends in `/status/304` this status
+//! without a body.
 
 use std::convert::Infallible;
 
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue, SET_COOKIE};
 use lambda_http::{Body, Request, RequestExt as _, Response};
 use serde_json::{Map, Value, json};
@@ -16,7 +19,14 @@ async fn main() -> Result<(), lambda_http::Error> {
 }
 
 async fn answer(request: Request) -> Result<Response<Body>, Infallible> {
-    let mut response = if request.uri().path().ends_with("/bytes") {
+    let path = request.uri().path();
+    let status = path.split_once("/status/");
+    let status = status.and_then(|(_, status)| status.parse::<StatusCode>().ok());
+    let mut response = if let Some(status) = status {
+        let mut response = Response::new(Body::Empty);
+        *response.status_mut() = status;
+        response
+    } else if path.ends_with("/bytes") {
         let mut response = Response::new(Body::from(request.body().to_vec()));
         let kind = "application/octet-stream".parse().expect("a media type");
         response.headers_mut().insert(CONTENT_TYPE, kind);
@@ -27,9 +37,25 @@ async fn answer(request: Request) -> Result<Response<Body>, Infallible> {
         response.headers_mut().insert(CONTENT_TYPE, kind);
         response
     };
-    if request.uri().path().ends_with("/latin-1") {
-        let place = HeaderValue::from_bytes(b"caf\xe9").expect("a header's value");
-        response.headers_mut().insert("x-place", place);
+    if path.ends_with("/latin-1") {
+        let latin_1 = |bytes| HeaderValue::from_bytes(bytes).expect("a header's value");
+        response
+            .headers_mut()
+            .insert("x-place", latin_1(b"caf\xe9"));
+        let cookie = latin_1(b"place=caf\xe9");
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+    if path.ends_with("/repeated") {
+        for (name, value) in [
+            ("vary", "origin"),
+            ("link", "</a.css>; rel=preload"),
+            ("vary", "accept"),
+            ("link", "</b.css>; rel=preload"),
+        ] {
+            response
+                .headers_mut()
+                .append(name, HeaderValue::from_static(value));
+        }
     }
     for cookie in ["one=1; Path=/", "two=2; Path=/"] {
         let cookie = cookie.parse().expect("a cookie");

@@ -20,6 +20,7 @@ mod dev_requests;
 mod doctor;
 mod drill;
 mod event_nulls;
+mod event_responses;
 mod events;
 mod faults;
 mod generated;

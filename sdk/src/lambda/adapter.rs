@@ -11,10 +11,9 @@ use std::task::{Context as TaskContext, Poll};
 
 use futures_util::FutureExt as _;
 use http::Response;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use lambda_http::lambda_runtime::Diagnostic;
-use lambda_http::request::RequestOrigin;
-use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _, TransformResponse};
+use lambda_http::{Body, Context, LambdaEvent, Request, RequestExt as _};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::time::timeout_at;
@@ -22,10 +21,12 @@ use tower_service::Service;
 use tracing::Instrument as _;
 
 use crate::database::Databases;
-use crate::lambda::error_response::{failed, response, took_too_long};
+use crate::lambda::error_response::{response, took_too_long};
 use crate::lambda::event::{Event, Payload, none_of_these};
+use crate::lambda::event_format::EventFormat;
+use crate::lambda::response_json::response_json;
 use crate::lambda::self_check::SelfChecks;
-use crate::lambda::service::{Answer, finish, for_context, stage_span};
+use crate::lambda::service::{finish, for_context, stage_span};
 use crate::lambda::streamed_body::Streamed;
 use crate::log_line::with_causes;
 
@@ -58,9 +59,9 @@ impl<S> Service<LambdaEvent<Payload>> for Events<S>
 where
     S: Service<
             Request,
-            Response = Answer,
+            Response = Response<Body>,
             Error = Infallible,
-            Future = BoxFuture<Result<Answer, Infallible>>,
+            Future = BoxFuture<Result<Response<Body>, Infallible>>,
         >,
 {
     type Response = Box<RawValue>;
@@ -73,49 +74,36 @@ where
 
     fn call(&mut self, event: LambdaEvent<Payload>) -> Self::Future {
         let (payload, context) = event.into_parts();
-        let (origin, request) = match payload {
+        let (format, request) = match payload {
             Payload::Other(payload) => {
                 return match self.self_checks.invoked(&context) {
                     Some(report) => Box::pin(async { report.await.ok_or_else(unfinished) }),
                     None => self.on_event.handle(payload, context),
                 };
             }
-            Payload::Request(origin, request) => (origin, request),
+            Payload::Request(format, request) => (format, request),
         };
         let answer = match request {
             Ok(request) => {
                 let request = with_context(*request, context);
                 match self.self_checks.requested(&request) {
-                    Some(report) => Box::pin(async { Ok(Answer(report.await)) }),
+                    Some(report) => Box::pin(async { Ok(report.await) }),
                     None => self.service.call(request),
                 }
             }
-            Err(problem) => Box::pin(std::future::ready(Ok(Answer(response(&problem))))),
+            Err(problem) => Box::pin(std::future::ready(Ok(response(&problem)))),
         };
-        Box::pin(reply(origin, answer))
+        Box::pin(reply(format, answer))
     }
 }
 
-async fn reply(origin: RequestOrigin, answer: BoxFuture<Result<Answer, Infallible>>) -> Reply {
-    let Ok(Answer(mut answer)) = answer.await;
-    make_utf8(answer.headers_mut());
-    let written = match written(origin.clone(), answer).await {
-        Err(error) => {
-            tracing::error!(%error, "the response has no JSON");
-            written(origin, response(&failed())).await
-        }
-        written => written,
-    };
+async fn reply(
+    format: EventFormat,
+    answer: BoxFuture<Result<Response<Body>, Infallible>>,
+) -> Reply {
+    let Ok(answer) = answer.await;
+    let written = response_json(format, &answer);
     written.map_err(|_| EventRefused("the response has no JSON".to_owned()))
-}
-
-async fn written(
-    origin: RequestOrigin,
-    answer: Response<Body>,
-) -> Result<Box<RawValue>, serde_json::Error> {
-    let answer = std::future::ready(Ok::<_, Infallible>(Answer(answer)));
-    let Ok(answer) = TransformResponse::Request(origin, Box::pin(answer)).await;
-    to_raw_value(&answer)
 }
 
 /// The service of all events around one of requests with streamed responses.
@@ -199,22 +187,6 @@ fn with_context(mut request: Request, context: Context) -> Request {
         request.headers_mut().try_insert(name, trace_id).ok();
     }
     request.with_lambda_context(context)
-}
-
-/// Reads header values that are no UTF-8 as Latin-1: Lambda's response has texts only.
-pub(super) fn make_utf8(headers: &mut HeaderMap) {
-    for value in headers.values_mut() {
-        if std::str::from_utf8(value.as_bytes()).is_err() {
-            let text: String = value
-                .as_bytes()
-                .iter()
-                .map(|byte| char::from(*byte))
-                .collect();
-            // Control characters of Latin-1 are no part of a header.
-            let text = text.replace(char::is_control, " ");
-            *value = HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""));
-        }
-    }
 }
 
 /// The function's handler of events that are no requests, if it has one.

@@ -2,21 +2,21 @@
 
 use std::fmt;
 
-use lambda_http::request::RequestOrigin;
 use lambda_http::{Context, Request};
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::database::Database;
+use crate::lambda::event_format::EventFormat;
 use crate::lambda::http_event::{HttpEvent, refuse_unreadable};
 use crate::problem::Problem;
 
 /// The payload of an invocation.
 pub(super) enum Payload {
-    /// An HTTP request of a form that [`HttpEvent`] reads, or the response to one that cannot be
+    /// An HTTP request of a format that [`HttpEvent`] reads, or the response to one that cannot be
     /// converted.
-    Request(RequestOrigin, Result<Box<Request>, Problem>),
+    Request(EventFormat, Result<Box<Request>, Problem>),
     /// Any other event.
     Other(Box<RawValue>),
 }
@@ -31,13 +31,13 @@ impl<'de> Deserialize<'de> for Payload {
 impl Payload {
     fn of_event(text: &RawValue) -> Self {
         if let Ok(event) = serde_json::from_str::<HttpEvent<'_>>(text.get())
-            && let Some(origin) = event.origin()
+            && let Some(format) = event.format()
         {
-            let request = event.into_request(&origin).map(Box::new);
-            return Self::Request(origin, request);
+            let request = event.into_request(format).map(Box::new);
+            return Self::Request(format, request);
         }
-        if let Some((origin, problem)) = refuse_unreadable(text.get()) {
-            return Self::Request(origin, Err(problem));
+        if let Some((format, problem)) = refuse_unreadable(text.get()) {
+            return Self::Request(format, Err(problem));
         }
         Self::Other(text.to_owned())
     }

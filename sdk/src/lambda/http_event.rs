@@ -9,18 +9,19 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::{COOKIE, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Extensions, Method, StatusCode};
 use lambda_http::aws_lambda_events::query_map::QueryMap;
-use lambda_http::request::{RequestContext, RequestOrigin};
+use lambda_http::request::RequestContext;
 use lambda_http::{Body, Request, RequestExt as _};
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::lambda::event_format::EventFormat;
 use crate::lambda::request_context::{UnreadableField, deserializer, parse, read_context};
 use crate::lambda::request_target::Target;
 use crate::problem::Problem;
 
-/// An event with the members of all forms of HTTP requests.
+/// An event with the members of all formats of HTTP requests.
 ///
 /// Headers and parameters are read one by one: a null, as `netlify dev --offline` sends it
 /// (`"multiValueHeaders":{"x-nf-account-id":[null]}`, netlify-cli, 2026-11), or a value that is no
@@ -60,6 +61,7 @@ pub(super) struct HttpEvent<'a> {
 struct Outline<'a> {
     has_method: bool,
     has_url: bool,
+    has_lists: bool,
     has_elb: bool,
     has_http: bool,
     context: Option<&'a RawValue>,
@@ -70,6 +72,7 @@ struct Outline<'a> {
 enum OutlineMember {
     HttpMethod,
     RawUrl,
+    MultiValueHeaders,
     RequestContext,
     Elb,
     Http,
@@ -103,6 +106,7 @@ impl<'de> Visitor<'de> for OutlineVisitor {
             match member {
                 OutlineMember::HttpMethod => outline.has_method = is_present,
                 OutlineMember::RawUrl => outline.has_url = is_present,
+                OutlineMember::MultiValueHeaders => outline.has_lists = is_present,
                 OutlineMember::Elb => outline.has_elb = is_present,
                 OutlineMember::Http => outline.has_http = is_present,
                 OutlineMember::RequestContext | OutlineMember::Other => {}
@@ -112,36 +116,47 @@ impl<'de> Visitor<'de> for OutlineVisitor {
     }
 }
 
-fn origin_of(has_method: bool, context: Option<&RawValue>) -> Option<RequestOrigin> {
-    let context = context.map_or("{}", RawValue::get);
-    match serde_json::from_str(context).ok()? {
-        Outline { has_http: true, .. } => Some(RequestOrigin::ApiGatewayV2),
-        Outline { has_elb: true, .. } if has_method => Some(RequestOrigin::Alb),
-        Outline { .. } if has_method => Some(RequestOrigin::ApiGatewayV1),
-        Outline { .. } => None,
+impl Outline<'_> {
+    /// Returns the format of the event, or `None` if it is no HTTP request.
+    fn format(&self) -> Option<EventFormat> {
+        let context = self.context.map_or("{}", RawValue::get);
+        match serde_json::from_str(context).ok()? {
+            Outline { has_http: true, .. } => Some(EventFormat::ApiGatewayV2),
+            _ if !self.has_method => None,
+            Outline { has_elb: true, .. } => Some(EventFormat::LoadBalancer {
+                is_multi_value: self.has_lists,
+            }),
+            Outline { .. } => Some(EventFormat::ApiGatewayV1),
+        }
     }
 }
 
 /// Returns the response to an event that has the outline of an HTTP request and a member of
-/// another type than a request's, with the form of the event. `None` for any other event.
+/// another type than a request's, with the format of the event. `None` for any other event.
 ///
 /// An HTTP request has a context, or at Netlify its URL. Without either the event is one of the
 /// operator's own, which may have members of the same names.
 #[cold]
-pub(super) fn refuse_unreadable(text: &str) -> Option<(RequestOrigin, Problem)> {
+pub(super) fn refuse_unreadable(text: &str) -> Option<(EventFormat, Problem)> {
     let outline: Outline<'_> = serde_json::from_str(text).ok()?;
     let is_request = outline.context.is_some() || outline.has_url;
     is_request.then_some(())?;
-    let origin = origin_of(outline.has_method, outline.context)?;
+    let format = outline.format()?;
     let event: Result<HttpEvent<'_>, _> = parse("", &mut deserializer(text));
     let detail = "The request's event has values of other types.";
-    Some((origin, unreadable(&event.err()?, detail)))
+    Some((format, unreadable(&event.err()?, detail)))
 }
 
 impl HttpEvent<'_> {
-    /// Returns the form of the event, or `None` if it is no HTTP request.
-    pub(super) fn origin(&self) -> Option<RequestOrigin> {
-        origin_of(self.http_method.is_some(), self.request_context)
+    /// Returns the format of the event, or `None` if it is no HTTP request.
+    pub(super) fn format(&self) -> Option<EventFormat> {
+        let outline = Outline {
+            has_method: self.http_method.is_some(),
+            has_lists: !self.multi_value_headers.is_empty(),
+            context: self.request_context,
+            ..Outline::default()
+        };
+        outline.format()
     }
 
     /// Converts the event into its request.
@@ -149,15 +164,15 @@ impl HttpEvent<'_> {
     /// # Errors
     ///
     /// A 400 or 414 for what no HTTP request can hold.
-    pub(super) fn into_request(self, origin: &RequestOrigin) -> Result<Request, Problem> {
+    pub(super) fn into_request(self, format: EventFormat) -> Result<Request, Problem> {
         let method = self.method();
-        let context = self.context(origin, method.as_ref().unwrap_or(&Method::GET))?;
+        let context = self.context(format, method.as_ref().unwrap_or(&Method::GET))?;
         let method = match &context {
             RequestContext::ApiGatewayV2(context) => context.http.method.clone(),
             _ => method
                 .map_err(|field| unreadable(&field, "The request's method is no HTTP method."))?,
         };
-        let headers = self.headers(origin);
+        let headers = self.headers(format);
         let (raw_path, stage) = match &context {
             RequestContext::ApiGatewayV2(context) => {
                 (self.raw_path.or(self.path), context.stage.as_deref())
@@ -179,15 +194,15 @@ impl HttpEvent<'_> {
             let (_, query) = self.raw_url.as_deref()?.split_once('?')?;
             Some(query.to_owned())
         });
-        let query = match (origin, raw_query) {
-            (RequestOrigin::ApiGatewayV2, raw) => raw.unwrap_or_else(|| given.to_query()),
+        let query = match (format, raw_query) {
+            (EventFormat::ApiGatewayV2, raw) => raw.unwrap_or_else(|| given.to_query()),
             // A load balancer decodes nothing: its parameters are the query as it was sent.
-            (RequestOrigin::Alb, _) => given.joined(),
+            (EventFormat::LoadBalancer { .. }, _) => given.joined(),
             (_, Some(raw)) if given.names_are_in(&raw) => raw,
             _ => given.to_query(),
         };
-        let parameters = match origin {
-            RequestOrigin::ApiGatewayV1 if !given.is_empty() => QueryMap::from(given.into_map()),
+        let parameters = match format {
+            EventFormat::ApiGatewayV1 if !given.is_empty() => QueryMap::from(given.into_map()),
             _ => query.parse().unwrap_or_default(),
         };
         let target = Target {
@@ -223,9 +238,9 @@ impl HttpEvent<'_> {
         Ok(request)
     }
 
-    fn context(&self, origin: &RequestOrigin, method: &Method) -> Result<RequestContext, Problem> {
+    fn context(&self, format: EventFormat, method: &Method) -> Result<RequestContext, Problem> {
         let text = self.request_context.map_or("{}", RawValue::get);
-        read_context(text, origin, method)
+        read_context(text, format, method)
             .map_err(|field| unreadable(&field, "The request's context has values of other types."))
     }
 
@@ -239,7 +254,7 @@ impl HttpEvent<'_> {
 
     /// Returns the headers: the lists of values, and of the single values those whose name has no
     /// list.
-    fn headers(&self, origin: &RequestOrigin) -> HeaderMap {
+    fn headers(&self, format: EventFormat) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for (name, values) in self.multi_value_headers.iter() {
             add_header(&mut headers, name, values);
@@ -252,8 +267,8 @@ impl HttpEvent<'_> {
         }
         // RFC 9113, section 8.2.3: the fields of a cookie header are one list, and handlers read
         // one field.
-        let cookies: Vec<&[u8]> = match origin {
-            RequestOrigin::ApiGatewayV2 => {
+        let cookies: Vec<&[u8]> = match format {
+            EventFormat::ApiGatewayV2 => {
                 let cookies = self.cookies.iter().flat_map(|(_, values)| values);
                 cookies
                     .map(String::as_bytes)

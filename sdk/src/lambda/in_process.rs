@@ -6,9 +6,9 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, Response};
 use lambda_http::lambda_runtime::{Config, Diagnostic};
-use lambda_http::{IntoResponse, LambdaEvent, Request};
+use lambda_http::{Body, IntoResponse, LambdaEvent, Request};
 use serde::Serialize;
 use tokio::sync::Mutex;
 use tower_service::Service;
@@ -19,10 +19,11 @@ use crate::lambda::adapter::{EventHandler, Events, Reply};
 use crate::lambda::event::{Event, Payload};
 use crate::lambda::invocation_context::invocation_context;
 use crate::lambda::self_check::SelfChecks;
-use crate::lambda::service::{Answer, HandlerService};
+use crate::lambda::service::HandlerService;
 
 type BoxError = Box<dyn StdError + Send + Sync>;
 type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;
+type Answer = BoxFuture<Result<Response<Body>, Infallible>>;
 
 /// A function in the process of its test: a handler with all that [`run`](crate::run) puts around
 /// it, but for the requests to the Lambda Runtime API.
@@ -115,19 +116,14 @@ impl fmt::Debug for InProcessFunction {
 /// A handler's service, whatever its type.
 struct Boxed(
     Box<
-        dyn Service<
-                Request,
-                Response = Answer,
-                Error = Infallible,
-                Future = BoxFuture<Result<Answer, Infallible>>,
-            > + Send,
+        dyn Service<Request, Response = Response<Body>, Error = Infallible, Future = Answer> + Send,
     >,
 );
 
 impl Service<Request> for Boxed {
-    type Response = Answer;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<Result<Answer, Infallible>>;
+    type Future = Answer;
 
     fn poll_ready(
         &mut self,

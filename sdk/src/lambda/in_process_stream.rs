@@ -18,9 +18,10 @@ use tower_service::Service;
 
 use crate::database::{Database, Databases};
 use crate::lambda::IntoService;
-use crate::lambda::adapter::{Streams, StreamsReply, make_utf8};
+use crate::lambda::adapter::{Streams, StreamsReply};
 use crate::lambda::event::Payload;
 use crate::lambda::invocation_context::invocation_context;
+use crate::lambda::response_json::make_utf8;
 use crate::lambda::self_check::SelfChecks;
 use crate::lambda::streamed_body::Streamed;
 use crate::lambda::streaming::Streaming;

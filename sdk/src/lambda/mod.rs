@@ -3,6 +3,7 @@
 mod adapter;
 mod error_response;
 mod event;
+mod event_format;
 mod handler_timer;
 mod http_event;
 #[cfg(feature = "testing")]
@@ -17,6 +18,7 @@ mod reply;
 mod request_context;
 mod request_target;
 mod response_body;
+mod response_json;
 mod runtime_api;
 mod self_check;
 mod service;

@@ -3,9 +3,11 @@
 use std::fmt;
 
 use http::Method;
-use lambda_http::request::{RequestContext, RequestOrigin};
+use lambda_http::request::RequestContext;
 use serde::de::{Deserialize, DeserializeOwned, Deserializer};
 use serde_json::{Value, json};
+
+use crate::lambda::event_format::EventFormat;
 
 /// Reads the context of a request. A null in it counts as absent.
 ///
@@ -14,13 +16,13 @@ use serde_json::{Value, json};
 /// When a member has another type than `lambda_http` gives it.
 pub(super) fn read_context(
     text: &str,
-    origin: &RequestOrigin,
+    format: EventFormat,
     method: &Method,
 ) -> Result<RequestContext, UnreadableField> {
-    match origin {
-        RequestOrigin::ApiGatewayV2 => read(text, None).map(RequestContext::ApiGatewayV2),
-        RequestOrigin::Alb => read(text, None).map(RequestContext::Alb),
-        _ => read(text, Some(method)).map(RequestContext::ApiGatewayV1),
+    match format {
+        EventFormat::ApiGatewayV1 => read(text, Some(method)).map(RequestContext::ApiGatewayV1),
+        EventFormat::ApiGatewayV2 => read(text, None).map(RequestContext::ApiGatewayV2),
+        EventFormat::LoadBalancer { .. } => read(text, None).map(RequestContext::Alb),
     }
 }
 

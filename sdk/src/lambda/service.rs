@@ -51,9 +51,9 @@ where
     S::Error: Into<BoxError> + Send + 'static,
     S::Future: Send + 'static,
 {
-    type Response = Answer;
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         // A service that is never ready would answer no request again; the call answers its
@@ -100,7 +100,7 @@ where
                 }
             };
             finish(&database, deadline).await;
-            Ok(Answer(response))
+            Ok(response)
         };
         Box::pin(answered.instrument(span))
     }
@@ -192,15 +192,6 @@ pub(super) fn deadline(context: &LambdaContext) -> Option<Deadline> {
     ))
 }
 
-/// A finished response. The conversion of a plain one would read its body and build another.
-pub(super) struct Answer(pub(super) Response<Body>);
-
-impl IntoResponse for Answer {
-    fn into_response(self) -> Pin<Box<dyn Future<Output = Response<Body>> + Send>> {
-        Box::pin(std::future::ready(self.0))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use axum::extract::Extension;
@@ -221,7 +212,7 @@ mod tests {
     {
         let database = Database::new(Err(Error::new(ErrorKind::Stage, "no stage, c4n4ry")));
         let mut linked = HandlerService::new(handler.into_service(), &Databases::from(database));
-        let Ok(Answer(response)) = linked.call(Request::new(Body::Empty)).await;
+        let Ok(response) = linked.call(Request::new(Body::Empty)).await;
         response
     }
 

@@ -11,15 +11,15 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
+use http::Response;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRAILER};
-use http::{Response, header::SET_COOKIE};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, BodyStream, StreamBody};
-use lambda_http::lambda_runtime::MetadataPrelude;
 use serde_json::json;
 
-use crate::lambda::adapter::{StreamsReply, make_utf8};
+use crate::lambda::adapter::StreamsReply;
 use crate::lambda::reply::{Reply, ReplyTo};
+use crate::lambda::response_json::prelude_json;
 use crate::lambda::runtime_api::{ApiBody, BoxError};
 use crate::lambda::streamed_body::Broken;
 
@@ -70,18 +70,9 @@ where
     B: Body<Data = Bytes, Error = Broken> + Send + 'static,
 {
     let (mut parts, body) = response.into_parts();
-    make_utf8(&mut parts.headers);
-    let cookies = parts.headers.get_all(SET_COOKIE).iter();
-    let cookies = cookies.map(|cookie| String::from_utf8_lossy(cookie.as_bytes()).into_owned());
-    let cookies = cookies.collect();
-    parts.headers.remove(SET_COOKIE);
     let unknown = HeaderValue::from_static("application/octet-stream");
     parts.headers.entry(CONTENT_TYPE).or_insert(unknown);
-    let mut head = serde_json::to_vec(&MetadataPrelude {
-        status_code: parts.status,
-        headers: parts.headers,
-        cookies,
-    })?;
+    let mut head = prelude_json(parts.status, &parts.headers)?;
     head.extend_from_slice(&[0; END_OF_HEAD_BYTES]);
     let head = stream::once(std::future::ready(Frame::data(Bytes::from(head))));
     let body = BodyStream::new(body).map(|frame| match frame {
