@@ -43,7 +43,8 @@ impl Payload {
     }
 }
 
-/// An event that is no HTTP request: a schedule's, a queue's, a ping, a message of a WebSocket API.
+/// An event that is no HTTP request: a schedule's, a queue's, a ping, a message of a WebSocket API,
+/// the question to an authorizer of API Gateway.
 ///
 /// [`run_with_events`](crate::run_with_events) passes it to a handler of its own.
 pub struct Event {
@@ -319,6 +320,29 @@ mod tests {
         let mut request = own;
         request["body"] = json!("{}");
         assert_eq!(read_event(&request).unwrap().uri().path(), "/orders");
+    }
+
+    #[test]
+    fn event_about_a_request_is_none() {
+        let mut of_rest = rest();
+        of_rest["type"] = json!("REQUEST");
+        let of_http = json!({
+            "version": "2.0", "type": "REQUEST", "rawPath": "/", "identitySource": ["c4n4ry"],
+            "requestContext": {"http": {"method": "GET", "path": "/"}},
+        });
+        let of_agent = json!({
+            "messageVersion": "1.0", "actionGroup": "shop", "apiPath": "/orders",
+            "httpMethod": "GET", "parameters": [],
+        });
+        assert!(matches!(read(&of_agent), Payload::Other(_)));
+        for (mut event, member) in [(of_rest, "methodArn"), (of_http, "routeArn")] {
+            assert!(matches!(read(&event), Payload::Request(_, Ok(_))));
+            event[member] = json!("arn:aws:execute-api:us-east-1:123456789012:api/test/GET/");
+            assert!(matches!(read(&event), Payload::Other(_)), "{event}");
+            // Nor is one that cannot be read as a request.
+            event["body"] = json!({});
+            assert!(matches!(read(&event), Payload::Other(_)), "{event}");
+        }
     }
 
     #[test]

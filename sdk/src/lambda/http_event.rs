@@ -49,6 +49,10 @@ pub(super) struct HttpEvent<'a> {
     cookies: Values,
     body: Option<String>,
     is_base64_encoded: Option<bool>,
+    /// The API's method that an authorizer decides about.
+    method_arn: Option<IgnoredAny>,
+    /// The HTTP API's route that an authorizer decides about.
+    route_arn: Option<IgnoredAny>,
     #[serde(borrow)]
     request_context: Option<&'a RawValue>,
 }
@@ -60,8 +64,10 @@ pub(super) struct HttpEvent<'a> {
 #[derive(Default)]
 struct Outline<'a> {
     has_method: bool,
+    has_path: bool,
     has_url: bool,
     has_lists: bool,
+    is_for_authorizer: bool,
     has_elb: bool,
     has_http: bool,
     context: Option<&'a RawValue>,
@@ -71,8 +77,11 @@ struct Outline<'a> {
 #[serde(field_identifier, rename_all = "camelCase")]
 enum OutlineMember {
     HttpMethod,
+    Path,
     RawUrl,
     MultiValueHeaders,
+    MethodArn,
+    RouteArn,
     RequestContext,
     Elb,
     Http,
@@ -105,8 +114,12 @@ impl<'de> Visitor<'de> for OutlineVisitor {
             let is_present = map.next_value::<Option<IgnoredAny>>()?.is_some();
             match member {
                 OutlineMember::HttpMethod => outline.has_method = is_present,
+                OutlineMember::Path => outline.has_path = is_present,
                 OutlineMember::RawUrl => outline.has_url = is_present,
                 OutlineMember::MultiValueHeaders => outline.has_lists = is_present,
+                OutlineMember::MethodArn | OutlineMember::RouteArn => {
+                    outline.is_for_authorizer |= is_present;
+                }
                 OutlineMember::Elb => outline.has_elb = is_present,
                 OutlineMember::Http => outline.has_http = is_present,
                 OutlineMember::RequestContext | OutlineMember::Other => {}
@@ -119,6 +132,13 @@ impl<'de> Visitor<'de> for OutlineVisitor {
 impl Outline<'_> {
     /// Returns the format of the event, or `None` if it is no HTTP request.
     fn format(&self) -> Option<EventFormat> {
+        // An authorizer's event has the members of the request that it decides about. That of a Bedrock agent has
+        // a method, and nothing else of a request (docs.aws.amazon.com, "http-api-lambda-authorizer" of API
+        // Gateway and "agents-lambda" of Bedrock, 2026-11).
+        let has_target = self.has_path || self.has_url || self.context.is_some();
+        if self.is_for_authorizer || !has_target {
+            return None;
+        }
         let context = self.context.map_or("{}", RawValue::get);
         match serde_json::from_str(context).ok()? {
             Outline { has_http: true, .. } => Some(EventFormat::ApiGatewayV2),
@@ -152,9 +172,13 @@ impl HttpEvent<'_> {
     pub(super) fn format(&self) -> Option<EventFormat> {
         let outline = Outline {
             has_method: self.http_method.is_some(),
+            has_path: self.path.is_some(),
+            has_url: self.raw_url.is_some(),
+            is_for_authorizer: self.method_arn.is_some() || self.route_arn.is_some(),
             has_lists: !self.multi_value_headers.is_empty(),
             context: self.request_context,
-            ..Outline::default()
+            has_elb: false,
+            has_http: false,
         };
         outline.format()
     }
