@@ -245,6 +245,14 @@ fn reason_to_leave_out(name: &str) -> Option<&'static str> {
     let reserved = [
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_MAX_CONCURRENCY",
+        "AWS_LAMBDA_RUNTIME_API",
         "LAMBDA_TASK_ROOT",
         "LAMBDA_RUNTIME_DIR",
         "_HANDLER",
@@ -252,7 +260,7 @@ fn reason_to_leave_out(name: &str) -> Option<&'static str> {
     if name == "DATABASE_URL" {
         return Some("since functions find their stage's database by themselves");
     }
-    if reserved.contains(&name) || name.starts_with("AWS_LAMBDA_") {
+    if reserved.contains(&name) {
         return Some("since AWS Lambda sets it");
     }
     let is_read = stagelink::is_performance_variable(name);

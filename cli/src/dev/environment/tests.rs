@@ -158,14 +158,22 @@ fn remote_stage_gets_addresses_and_nothing_of_the_local_stages_file() {
 #[test]
 fn variable_that_no_function_reads_is_left_out_with_a_note() {
     let text = "DATABASE_URL=postgres://localhost/app\nAWS_REGION=eu-west-1\n\
+                AWS_LAMBDA_MAX_CONCURRENCY=2\nAWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH=1\n\
                 STAGELINK_POSTGRES=docker\nSTAGELINK_LOG_DETAIL=true\n";
     let found = read(&[(".env", text)], &[], &[]).unwrap();
     let names: Vec<_> = found.variables.keys().collect();
-    assert_eq!(names, ["STAGELINK_LOG_DETAIL"]);
+    assert_eq!(
+        names,
+        [
+            "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH",
+            "STAGELINK_LOG_DETAIL"
+        ]
+    );
     let notes = found.notes.iter().map(String::as_str).collect::<Vec<_>>();
     assert_eq!(
         notes,
         [
+            ".env: AWS_LAMBDA_MAX_CONCURRENCY is left out, since AWS Lambda sets it",
             ".env: AWS_REGION is left out, since AWS Lambda sets it",
             ".env: DATABASE_URL is left out, since functions find their stage's database by themselves",
             ".env: STAGELINK_POSTGRES is left out, since no function reads it",

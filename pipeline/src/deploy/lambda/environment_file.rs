@@ -91,20 +91,30 @@ fn is_name(text: &str) -> bool {
 }
 
 /// Returns whether Lambda sets a variable itself, and refuses it (Lambda's guide, "Defined runtime
-/// environment variables", 2026-11).
+/// environment variables", 2026-11). Other names that begin with `AWS_LAMBDA_` are settings, such as
+/// `AWS_LAMBDA_EXEC_WRAPPER`.
 fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 9] = [
+    const RESERVED: [&str; 18] = [
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
+        "AWS_ACCESS_KEY",
         "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_KEY",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
         "AWS_EXECUTION_ENV",
-        "AWS_ACCESS_KEY",
-        "AWS_SECRET_KEY",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_LAMBDA_MAX_CONCURRENCY",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_RUNTIME_DIR",
         "LAMBDA_TASK_ROOT",
     ];
-    name.starts_with("AWS_LAMBDA_") || RESERVED.contains(&name)
+    RESERVED.contains(&name)
 }
 
 /// Lambda's limit for all variables together.
@@ -124,6 +134,13 @@ mod tests {
     }
 
     #[test]
+    fn settings_that_begin_as_lambdas_own_variables_are_taken() {
+        let text = "AWS_LAMBDA_HTTP_IGNORE_STAGE_IN_PATH=1\nAWS_LAMBDA_EXEC_WRAPPER=/opt/wrapper";
+        let read = LambdaVariables::parse(text).unwrap();
+        assert_eq!(read.pairs().len(), 2);
+    }
+
+    #[test]
     fn line_of_another_form_is_named_and_not_repeated() {
         for (text, reason) in [
             ("A=b\nc4n4ry\n", "line 2 is not NAME=VALUE"),
@@ -131,6 +148,14 @@ mod tests {
             ("A=c4n4ry\u{7}", "the value of A has a control character"),
             ("A=1\nA=c4n4ry", "line 2 sets A a second time"),
             ("AWS_REGION=c4n4ry", "AWS_REGION is set by Lambda itself"),
+            (
+                "LAMBDA_RUNTIME_DIR=c4n4ry",
+                "LAMBDA_RUNTIME_DIR is set by Lambda itself",
+            ),
+            (
+                "AWS_LAMBDA_FUNCTION_NAME=c4n4ry",
+                "AWS_LAMBDA_FUNCTION_NAME is set by Lambda itself",
+            ),
             (&format!("A={}", "c4n4ry".repeat(700)), "4 KB"),
         ] {
             let error = LambdaVariables::parse(text).unwrap_err();
