@@ -1,4 +1,5 @@
-//! Responses in each platform's format: repeated headers, values that are no text, and statuses.
+//! Responses in each platform's format: repeated headers, values that are no text, statuses, and
+//! the response to a HEAD request.
 
 use serde_json::{Value, json};
 
@@ -108,5 +109,20 @@ async fn status_is_sent_as_it_is_and_adds_no_body() {
         }
     }
     assert_eq!(echo.function.started_count(), 1);
+    echo.function.shutdown().await;
+}
+
+/// The body is the platform's to leave out.
+#[tokio::test]
+async fn response_to_a_head_request_is_sent_as_the_handler_gives_it() {
+    let echo = Echo::start().await;
+    for (mut event, path, _) in events() {
+        match path {
+            "rawPath" => event["requestContext"]["http"]["method"] = json!("HEAD"),
+            _ => event["httpMethod"] = json!("HEAD"),
+        }
+        let request = echo.request_of(&event).await;
+        assert_eq!(request["method"], "HEAD", "{request}");
+    }
     echo.function.shutdown().await;
 }

@@ -107,6 +107,34 @@ mod tests {
     use super::*;
 
     #[tokio::test]
+    async fn head_has_each_value_of_a_header_and_each_cookie() {
+        let latin_1 = |bytes| HeaderValue::from_bytes(bytes).unwrap();
+        let response = Response::builder()
+            .status(201)
+            .header("vary", "origin")
+            .header("vary", "accept")
+            .header("x-place", latin_1(b"caf\xe9"))
+            .header("set-cookie", "one=1")
+            .header("set-cookie", latin_1(b"two=\xe9"));
+        let parts = [Ok(Frame::data(Bytes::from("one")))];
+        let response = response.body(StreamBody::new(stream::iter(parts))).unwrap();
+        let sent = body_of(response)
+            .unwrap()
+            .collect()
+            .await
+            .unwrap()
+            .to_bytes();
+        let (head, _) = sent.split_at(sent.iter().position(|byte| *byte == 0).unwrap());
+        let headers = json!({
+            "vary": "origin, accept", "x-place": "café", "content-type": "application/octet-stream",
+        });
+        assert_eq!(
+            serde_json::from_slice::<serde_json::Value>(head).unwrap(),
+            json!({"statusCode": 201, "headers": headers, "cookies": ["one=1", "two=é"]})
+        );
+    }
+
+    #[tokio::test]
     async fn body_that_fails_ends_with_trailers_and_no_text() {
         let parts = [
             Ok(Frame::data(Bytes::from("one"))),
