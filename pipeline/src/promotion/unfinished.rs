@@ -20,11 +20,29 @@ pub(crate) fn unreadable(command: &str, stage: Stage) -> Error {
 /// Returns the error of progress on another site, whose lock and deploys it is about.
 pub(crate) fn of_another_site(command: &str, stage: Stage, site: &str) -> Error {
     let site = stagelink::one_line(site);
+    elsewhere(
+        command,
+        stage,
+        &format!("on another site, with the id {site}"),
+    )
+}
+
+/// Returns the error of progress in another account or region of AWS, whose aliases it is about.
+pub(crate) fn of_another_account(command: &str, stage: Stage, account: &str) -> Error {
+    let account = stagelink::one_line(account);
+    elsewhere(
+        command,
+        stage,
+        &format!("in another account or region of AWS ({account})"),
+    )
+}
+
+fn elsewhere(command: &str, stage: Stage, place: &str) -> Error {
     Error::new(
         ErrorKind::Promotion,
         format!(
-            "an earlier `stagelink {command}` to stage {stage} is not finished, on another site, with the \
-             id {site}: run it there, or there with --abort"
+            "an earlier `stagelink {command}` to stage {stage} is not finished, {place}: run it there, or there \
+             with --abort"
         ),
     )
 }

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use crate::aws::{AwsAccess, Lambda};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::promotion::abort::AbortReport;
 use crate::promotion::deploy_record::DeployOutcome;
 use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::take_back::Unfinished;
-use crate::promotion::lease::{Lease, Progress};
+use crate::promotion::lease::{Lease, LeaseRow, Progress};
 use crate::promotion::take_back::WhereGone;
 
 /// Takes back what a deploy, a promotion or a rollback on Lambda did that did not come to its end, also
@@ -17,8 +17,8 @@ use crate::promotion::take_back::WhereGone;
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Promotion`] where the stage is being changed on another platform; the errors of AWS and
-/// the database.
+/// [`ErrorKind::Promotion`](crate::ErrorKind::Promotion) where the stage is being changed on another platform, or
+/// in another account or region; the errors of AWS and the database.
 pub async fn abort_on_lambda(
     access: &AwsAccess,
     stage: &LambdaStage,
@@ -32,11 +32,16 @@ pub async fn abort_on_lambda(
         let done = vec![Lease::discard(&stage.database, by, &row).await?];
         return Ok(AbortReport { done });
     }
-    read_progress(stage, row.progress.clone())?;
     let lambda = Lambda::connect(access).await?;
+    let read = |row: &LeaseRow| {
+        let progress = Progress(row.progress.clone());
+        LambdaProgress::read(progress, &row.command, stage.stage, lambda.caller())
+    };
+    // One that this command cannot take back keeps its lease.
+    read(&row)?;
     let (lease, row) = Lease::seize(&stage.database, by, &row).await?;
     lambda.set_fence(Arc::new(lease.handle().clone()));
-    let Some(progress) = read_progress(stage, row.progress)? else {
+    let Some(progress) = read(&row)? else {
         let mut done = vec!["it had changed nothing: the stage is free".to_owned()];
         done.extend(lease.release().await?.warning());
         return Ok(AbortReport { done });
@@ -50,24 +55,4 @@ pub async fn abort_on_lambda(
     let done = unfinished.take_back(DeployOutcome::Aborted, WhereGone::Frees);
     let done = done.await?;
     Ok(AbortReport { done })
-}
-
-/// Reads the progress of a command; `None` where it has kept none.
-fn read_progress(
-    stage: &LambdaStage,
-    progress: serde_json::Value,
-) -> Result<Option<LambdaProgress>, Error> {
-    if progress.is_null() {
-        return Ok(None);
-    }
-    match LambdaProgress::read(&Progress(progress)) {
-        Some(progress) => Ok(Some(progress)),
-        None => Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "the unfinished command on stage {} is not one on Lambda: add --on netlify",
-                stage.stage
-            ),
-        )),
-    }
 }

@@ -4,10 +4,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use stagelink::Stage;
 
+use crate::aws::AwsCaller;
 use crate::error::{Error, ErrorKind};
 use crate::promotion::lambda::versions::FunctionVersions;
 use crate::promotion::lease::{self, Lease};
+use crate::promotion::unfinished::{of_another_account, unreadable};
 
 /// The work that a change has done. It is kept before each call that it describes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -15,6 +18,9 @@ use crate::promotion::lease::{self, Lease};
 pub(super) struct LambdaProgress {
     /// The platform, which tells it from the progress of other ones.
     pub(super) on: Platform,
+    /// The account and the region in which the functions are. `None` where an earlier version wrote it.
+    #[serde(default)]
+    pub(super) account: Option<String>,
     /// The artifact's digest.
     pub(super) artifact: String,
     /// The versions to which the aliases pointed before, by the functions on Lambda; `None` where there
@@ -77,8 +83,71 @@ impl LambdaProgress {
         self.versions.of(function) == Some(version) || self.replaced.iter().any(is_replaced)
     }
 
-    /// Reads what an earlier run has kept. `None` for that of another platform or version.
-    pub(super) fn read(earlier: &lease::Progress) -> Option<Self> {
-        serde_json::from_value(earlier.0.clone()).ok()
+    /// Reads what an earlier run of a command in this account and region has kept. `None` where it was killed
+    /// before it kept anything, so that it has changed nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Promotion`] for the progress of another platform, version, account or region.
+    pub(super) fn read(
+        earlier: lease::Progress,
+        command: &str,
+        stage: Stage,
+        caller: &AwsCaller,
+    ) -> Result<Option<Self>, Error> {
+        if earlier.0.is_null() {
+            return Ok(None);
+        }
+        let read = serde_json::from_value::<Self>(earlier.0);
+        let progress = read.map_err(|_| unreadable(command, stage))?;
+        match &progress.account {
+            Some(other) if *other != caller.to_string() => {
+                Err(of_another_account(command, stage, other))
+            }
+            _ => Ok(Some(progress)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn caller(account: &str, region: &str) -> AwsCaller {
+        AwsCaller {
+            account: account.to_owned(),
+            region: region.to_owned(),
+        }
+    }
+
+    #[test]
+    fn progress_of_another_account_region_or_form_is_refused() {
+        let here = caller("123456789012", "eu-west-1");
+        let kept = json!({
+            "on": "lambda", "account": here.to_string(), "artifact": "ab", "before": { "shop": "1" },
+            "versions": { "shop": "2" }, "migrated": [], "migrated_names": [], "moves": true, "record": 7,
+        });
+        let read = |kept: &serde_json::Value, caller: &AwsCaller| {
+            let earlier = lease::Progress(kept.clone());
+            LambdaProgress::read(earlier, "promote", Stage::PRODUCTION, caller)
+        };
+        let own = read(&kept, &here).unwrap().unwrap();
+        assert_eq!(own.record, 7);
+        assert!(read(&json!(null), &here).unwrap().is_none());
+        for other in [
+            caller("210987654321", "eu-west-1"),
+            caller("123456789012", "us-east-1"),
+        ] {
+            let refused = read(&kept, &other).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::Promotion);
+            let text = refused.to_string();
+            let words = "(account 123456789012, eu-west-1): run it there";
+            assert!(text.contains(words), "{text}");
+        }
+        let of_netlify = json!({ "site": "s", "artifact": "ab", "record": 7 });
+        let refused = read(&of_netlify, &here).unwrap_err();
+        assert!(refused.to_string().contains("(--on)"), "{refused}");
     }
 }

@@ -52,12 +52,17 @@ impl Beginning<'_> {
         let taken = take_when_free(database, self.by, self.command, self.listener).await?;
         let (Taken::Fresh(lease) | Taken::Resumed(lease, _)) = &taken;
         self.lambda.set_fence(Arc::new(lease.handle().clone()));
-        match taken {
-            Taken::Resumed(lease, earlier) if !earlier.0.is_null() => {
-                let progress = LambdaProgress::read(&earlier);
-                let progress = progress.ok_or_else(|| {
-                    self.unfinished("whose progress is not that of a change on Lambda")
-                })?;
+        let (lease, earlier) = match taken {
+            Taken::Resumed(lease, earlier) => {
+                let caller = self.lambda.caller();
+                let earlier =
+                    LambdaProgress::read(earlier, self.command, self.stage.stage, caller)?;
+                (lease, earlier)
+            }
+            Taken::Fresh(lease) => (lease, None),
+        };
+        match earlier {
+            Some(progress) => {
                 if progress.artifact != self.manifest.digest() {
                     let short = progress.artifact.get(..12).unwrap_or_default();
                     return Err(self.unfinished(&format!("of the artifact {short}")));
@@ -69,8 +74,7 @@ impl Beginning<'_> {
                     aliases: None,
                 })
             }
-            // One that was killed before it kept anything has changed nothing.
-            Taken::Fresh(lease) | Taken::Resumed(lease, _) => match self.begin(&lease).await {
+            None => match self.begin(&lease).await {
                 Ok(progress) => Ok(Started {
                     lease,
                     progress,
@@ -91,6 +95,7 @@ impl Beginning<'_> {
         });
         let mut progress = LambdaProgress {
             on: Platform::Lambda,
+            account: Some(self.lambda.caller().to_string()),
             artifact: artifact.clone(),
             before: before.collect(),
             versions: FunctionVersions::default(),
