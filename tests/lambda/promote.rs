@@ -305,3 +305,34 @@ async fn deploy_that_goes_on_has_the_variables_of_now() {
     assert_eq!(shop.version("shop-guestbook", "staging").await, "2");
     shop.assert_private();
 }
+
+#[tokio::test]
+async fn rollback_over_a_function_that_was_added_leaves_a_record_of_the_whole_stage() {
+    const BOTH: [&str; 2] = ["shop-guestbook", "shop-health"];
+    let shop = Shop::new(&["guestbook", "health"]).await;
+    shop.settings("[lambda]\nfunctions = { guestbook = \"shop-guestbook\" }\n");
+    shop.first_deploy().await;
+    let first = shop.promote(&[]).await.succeeds().json();
+    shop.settings(
+        "[lambda]\nfunctions = { guestbook = \"shop-guestbook\", health = \"shop-health\" }\n",
+    );
+    shop.build().await;
+    shop.first_deploy().await;
+    let second = shop.promote(&[]).await.succeeds().json();
+    assert_eq!(productions(&shop, &BOTH).await, ["2", "1"]);
+    // A deploy of what runs already changes no version, and the way back is the one of before.
+    shop.promote(&["--again"]).await.succeeds();
+    let back = shop.run(&["rollback", "--yes"]).await;
+    back.succeeds();
+    let stays = "shop-health is not of that deploy, and stays as it is";
+    assert!(back.errors.contains(stays), "{}", back.errors);
+    assert_eq!(productions(&shop, &BOTH).await, ["1", "1"]);
+    let status = ["status", "production", "--json", "--timeout", "300"];
+    let board = shop.run(&status).await.json();
+    let artifact = &board["stages"][0]["lambda"]["value"]["artifact"]["value"];
+    assert_eq!(*artifact, first["artifact"], "{board}");
+    // Rolled back twice, it is where it began.
+    let again = shop.run(&["rollback", "--yes", "--json"]).await;
+    assert_eq!(again.succeeds().json()["artifact"], second["artifact"]);
+    assert_eq!(productions(&shop, &BOTH).await, ["2", "1"]);
+}

@@ -16,6 +16,7 @@ pub use self::writing::forget_deploys;
 pub(crate) use self::writing::{NewDeploy, begin, finish};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{DEPLOYS_TABLE, ReadError, bounded_read, describe_driver_error};
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::own_table::OwnTable;
 
 /// The record of a command that changed the code of a stage.
@@ -59,15 +60,29 @@ pub struct DeployRecord {
 impl DeployRecord {
     /// Returns whether the command made this deploy, and it passed its tests.
     pub(crate) fn has_tested(&self, deploy: &str) -> bool {
-        self.outcome.is_some_and(DeployOutcome::leaves_it_tested)
-            && self.deploy.as_deref() == Some(deploy)
+        self.outcome.is_some_and(DeployOutcome::leaves_it_tested) && self.is_of(deploy)
     }
 
     /// Returns whether the command made this deploy, also one that has not passed its tests, or that a person
     /// has published since.
     pub(crate) fn has_made(&self, deploy: &str) -> bool {
-        self.outcome.is_some_and(DeployOutcome::leaves_it_ready)
-            && self.deploy.as_deref() == Some(deploy)
+        self.outcome.is_some_and(DeployOutcome::leaves_it_ready) && self.is_of(deploy)
+    }
+
+    /// Returns whether this is the deploy of the command. On AWS Lambda versions of a part of its functions are it,
+    /// too: `stagelink.toml` may have named more of them then.
+    pub(crate) fn is_of(&self, deploy: &str) -> bool {
+        let Some(own) = self.deploy.as_deref() else {
+            return false;
+        };
+        let is_part = || {
+            let (part, own) = (
+                FunctionVersions::parse(deploy)?,
+                FunctionVersions::parse(own)?,
+            );
+            Some(part.is_part_of(&own))
+        };
+        own == deploy || is_part() == Some(true)
     }
 }
 

@@ -6,6 +6,7 @@ mod abort_rollback;
 mod ancestry;
 mod deploy_record;
 mod event;
+mod function_versions;
 mod lambda;
 mod lease;
 mod own_table;

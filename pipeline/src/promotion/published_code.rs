@@ -35,7 +35,7 @@ impl PublishedCode {
     /// Returns the deploy, where it is another one than that of a record of the same platform.
     pub(crate) fn instead_of(&self, record: &DeployRecord) -> Option<&PublishedDeploy> {
         let found = self.found.as_ref().ok();
-        let is_other = |found: &&PublishedDeploy| record.deploy.as_ref() != Some(&found.id);
+        let is_other = |found: &&PublishedDeploy| !record.is_of(&found.id);
         found.filter(|_| self.platform.has(record)).filter(is_other)
     }
 }

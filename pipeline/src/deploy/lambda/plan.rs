@@ -232,6 +232,7 @@ impl LambdaDeployPlan {
             manifest: &self.artifact.manifest,
             schema: ChangeSchema::Migrates(&self.schema),
             functions: &self.changes,
+            stays: &[],
             url: request.url,
             test_limit: request.test_limit,
             listener,

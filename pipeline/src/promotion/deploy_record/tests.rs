@@ -190,3 +190,19 @@ async fn command_that_was_stopped_changes_no_record_once_another_one_has_the_lea
     let aborted = holder.finish(id, DeployOutcome::Aborted, None);
     aborted.await.unwrap();
 }
+
+#[test]
+fn record_is_of_the_versions_of_a_part_of_its_functions_and_of_no_others() {
+    let record = |deploy: &str| -> DeployRecord {
+        let json = json!({
+            "id": 1, "stage": "production", "command": "promote", "artifact": "ab", "deploy": deploy,
+            "previous": null, "commit": null, "applied_migrations": [], "by": "", "outcome": "succeeded",
+            "started_at": "", "finished_at": null,
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    let both = record("health:3 shop:1");
+    assert!(both.has_made("health:3 shop:1") && both.has_tested("shop:1"));
+    assert!(!both.is_of("health:3 shop:2") && !record("shop:1").is_of("health:3 shop:1"));
+    assert!(record("6748d2f0c1").is_of("6748d2f0c1") && !record("6748d2f0c1").is_of("6748"));
+}

@@ -12,7 +12,7 @@ use crate::migrations::{MigrationEvent, MigrationFolder};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::event::{PromotionEvent, PromotionListener};
 use crate::promotion::lambda::aliases::Aliases;
-use crate::promotion::lambda::live::LiveFunction;
+use crate::promotion::lambda::live::{LiveFunction, versions_of};
 use crate::promotion::lambda::publish::Upload;
 use crate::promotion::lambda::report::{LambdaFunctionReport, LambdaReport};
 use crate::promotion::lambda::stage::LambdaStage;
@@ -35,6 +35,8 @@ pub(crate) struct Change<'a> {
     pub(crate) manifest: &'a Manifest,
     pub(crate) schema: ChangeSchema<'a>,
     pub(crate) functions: &'a [FunctionChange],
+    /// The functions of the stage whose aliases stay as they are.
+    pub(crate) stays: &'a [LiveFunction],
     /// The function URLs to give, if any.
     pub(crate) url: Option<UrlAccess>,
     /// The time in which each version has to pass its test.
@@ -81,14 +83,16 @@ impl Change<'_> {
     pub(crate) async fn run(self) -> Result<LambdaReport, Error> {
         let begun = Instant::now();
         (self.listener)(&PromotionEvent::Begins(Step::Lease));
-        let planned = self.functions.iter().map(|change| change.live.clone());
+        let changed = self.functions.iter().map(|change| &change.live);
+        let planned: Vec<_> = changed.chain(self.stays).cloned().collect();
         let beginning = Beginning {
             command: self.command,
             by: self.by,
             lambda: self.lambda,
             stage: self.stage,
             manifest: self.manifest,
-            planned: planned.collect(),
+            planned,
+            stays: versions_of(self.stays),
             listener: self.listener,
         };
         let mut started = beginning.start().await?;

@@ -8,8 +8,8 @@ use futures_util::future::try_join_all;
 
 use crate::aws::{Alias, FunctionConfiguration, Lambda};
 use crate::error::{Error, ErrorKind};
+use crate::promotion::function_versions::{FunctionVersions, is_number};
 use crate::promotion::lambda::stage::LambdaStage;
-use crate::promotion::lambda::versions::{FunctionVersions, is_number};
 
 /// A function of a stage, as it is now.
 #[derive(Clone, Debug)]

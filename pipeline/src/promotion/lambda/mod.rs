@@ -16,7 +16,6 @@ mod stage;
 mod start;
 mod summary;
 mod take_back;
-mod versions;
 
 pub use self::abort::abort_on_lambda;
 pub(crate) use self::change::{Change, ChangeSchema, FunctionChange, VersionSource, not_served};

@@ -8,7 +8,7 @@ use stagelink::Stage;
 
 use crate::aws::AwsCaller;
 use crate::error::{Error, ErrorKind};
-use crate::promotion::lambda::versions::FunctionVersions;
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lease::{self, Lease};
 use crate::promotion::unfinished::{of_another_account, unreadable};
 

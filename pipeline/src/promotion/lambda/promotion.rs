@@ -215,6 +215,7 @@ impl LambdaPromotionPlan {
             manifest: &self.manifest,
             schema: ChangeSchema::Migrates(&self.schema),
             functions: &self.changes,
+            stays: &[],
             url: request.url,
             test_limit: request.test_limit,
             listener,

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationFolder;
 use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord};
 use crate::promotion::event::PromotionListener;
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lambda::change::{
     Change, ChangeSchema, FunctionChange, TEST_LIMIT, VersionSource,
 };
@@ -18,7 +19,6 @@ use crate::promotion::lambda::records::MOST_RECORDS;
 use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
-use crate::promotion::lambda::versions::FunctionVersions;
 use crate::promotion::rollback::twice;
 use crate::promotion::runnable::ensure_runnable;
 use crate::promotion::unfinished_change::ensure_none_of_others;
@@ -47,6 +47,8 @@ pub struct LambdaRollbackPlan {
     lambda: Lambda,
     manifest: Manifest,
     changes: Vec<FunctionChange>,
+    /// The functions that the deploy to go back to does not have.
+    stays: Vec<LiveFunction>,
     summary: LambdaRollbackSummary,
 }
 
@@ -103,22 +105,31 @@ impl LambdaRollbackPlan {
         let manifest = Manifest::of_json(&record.manifest)?;
         let migrations = request.migrations.as_ref();
         ensure_runnable(&stage.database, migrations, &manifest).await?;
-        let (mut changes, mut notes) = (Vec::new(), Vec::new());
+        let (mut changes, mut stays, mut notes) = (Vec::new(), Vec::new(), Vec::new());
         notes.extend(taken_back.map(|begun| twice(stage.stage, &begun)));
         for live in live {
-            match versions.of(&live.lambda) {
+            // An earlier rollback may have left one where it was, of which this artifact tells nothing.
+            let is_of_artifact = manifest.content.functions.contains_key(&live.name);
+            match versions.of(&live.lambda).filter(|_| is_of_artifact) {
                 Some(version) => changes.push(FunctionChange {
                     source: VersionSource::Published(version.to_owned()),
                     live,
                 }),
-                None => notes.push(format!(
-                    "{} is not of that deploy, and stays as it is",
-                    live.lambda
-                )),
+                None => {
+                    notes.push(format!(
+                        "{} is not of that deploy, and stays as it is",
+                        live.lambda
+                    ));
+                    stays.push(live);
+                }
             }
         }
         for (function, _) in versions.iter() {
-            if !changes.iter().any(|change| change.live.lambda == function) {
+            let named = changes.iter().map(|change| &change.live).chain(&stays);
+            if !named
+                .map(|live| &*live.lambda)
+                .any(|named| named == function)
+            {
                 notes.push(format!(
                     "{function} was of that deploy, and is no function of stage {} any more: it stays as \
                      it is",
@@ -139,6 +150,7 @@ impl LambdaRollbackPlan {
             lambda,
             manifest,
             changes,
+            stays,
             summary,
         })
     }
@@ -168,6 +180,7 @@ impl LambdaRollbackPlan {
             manifest: &self.manifest,
             schema: ChangeSchema::Runs(request.migrations.as_ref()),
             functions: &self.changes,
+            stays: &self.stays,
             url: None,
             test_limit: request.test_limit,
             listener,
@@ -195,9 +208,7 @@ async fn earlier_record(
     let wanted = match &request.to {
         Some(versions) => versions.trim().to_owned(),
         None => {
-            let running = succeeded
-                .iter()
-                .find(|record| record.deploy.as_deref() == Some(&*current));
+            let running = succeeded.iter().find(|record| record.is_of(&current));
             let of_rollback = running.filter(|record| record.command == COMMAND);
             taken_back = of_rollback.map(|record| record.started_at.clone());
             let Some(previous) = running.and_then(|record| record.previous.clone()) else {
@@ -213,9 +224,7 @@ async fn earlier_record(
     if wanted == current {
         return refused(format!("stage {stage} runs {wanted} already"));
     }
-    let found = succeeded
-        .iter()
-        .position(|record| record.deploy.as_deref() == Some(&*wanted));
+    let found = succeeded.iter().position(|record| record.is_of(&wanted));
     match found {
         Some(found) => Ok((succeeded.swap_remove(found), taken_back)),
         None => refused(format!(

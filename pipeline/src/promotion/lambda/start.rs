@@ -8,11 +8,11 @@ use crate::aws::Lambda;
 use crate::error::{Error, ErrorKind};
 use crate::promotion::deploy_record::{self, NewDeploy};
 use crate::promotion::event::PromotionListener;
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lambda::aliases::Aliases;
 use crate::promotion::lambda::live::{LiveFunction, versions_of};
 use crate::promotion::lambda::progress::{LambdaProgress, Platform};
 use crate::promotion::lambda::stage::LambdaStage;
-use crate::promotion::lambda::versions::FunctionVersions;
 use crate::promotion::lease::{Lease, Taken};
 use crate::promotion::unfinished::rerun;
 use crate::promotion::waiting::take_when_free;
@@ -24,8 +24,10 @@ pub(super) struct Beginning<'a> {
     pub(super) lambda: &'a Lambda,
     pub(super) stage: &'a LambdaStage,
     pub(super) manifest: &'a Manifest,
-    /// The functions as the plan has found them.
+    /// The functions of the stage as the plan has found them.
     pub(super) planned: Vec<LiveFunction>,
+    /// The versions of those whose aliases stay as they are: the record names them, too.
+    pub(super) stays: FunctionVersions,
     pub(super) listener: &'a PromotionListener<'a>,
 }
 
@@ -98,7 +100,7 @@ impl Beginning<'_> {
             account: Some(self.lambda.caller().to_string()),
             artifact: artifact.clone(),
             before: before.collect(),
-            versions: FunctionVersions::default(),
+            versions: self.stays.clone(),
             replaced: Vec::new(),
             migrated: Vec::new(),
             migrated_names: Vec::new(),

@@ -36,7 +36,7 @@ pub(super) async fn published_artifacts(
                 continue;
             }
         };
-        let is_it = |record: &&DeployRecord| record.deploy.as_ref() == Some(&deploy.id);
+        let is_it = |record: &&DeployRecord| record.is_of(&deploy.id);
         if newest.as_ref().is_some_and(is_it) {
             continue;
         }

@@ -25,6 +25,12 @@ impl FunctionVersions {
         entries.map(|(function, version)| (function.as_str(), version.as_str()))
     }
 
+    /// Returns whether each of these versions is one of the others.
+    pub(crate) fn is_part_of(&self, others: &Self) -> bool {
+        self.iter()
+            .all(|(function, version)| others.of(function) == Some(version))
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -59,7 +65,7 @@ impl fmt::Display for FunctionVersions {
 }
 
 /// Returns whether a version is a number: `$LATEST` is none that stays as it is.
-pub(super) fn is_number(version: &str) -> bool {
+pub(crate) fn is_number(version: &str) -> bool {
     !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit())
 }
 
@@ -79,5 +85,15 @@ mod tests {
         for text in ["", "6748d2f0c1", "shop:$LATEST", "shop:", ":1", "shop:1 x"] {
             assert_eq!(FunctionVersions::parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn versions_are_a_part_of_those_of_more_functions_alone() {
+        let part = |one: &str, other: &str| {
+            let read = |text| FunctionVersions::parse(text).unwrap();
+            read(one).is_part_of(&read(other))
+        };
+        assert!(part("shop:1", "shop:1") && part("shop:1", "health:3 shop:1"));
+        assert!(!part("health:3 shop:1", "shop:1") && !part("shop:1", "shop:2"));
     }
 }
