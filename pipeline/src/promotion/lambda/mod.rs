@@ -11,6 +11,7 @@ mod publish;
 mod records;
 mod report;
 mod rollback;
+mod rollback_target;
 mod self_check;
 mod stage;
 mod start;

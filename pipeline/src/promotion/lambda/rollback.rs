@@ -8,18 +8,18 @@ use crate::artifact::Manifest;
 use crate::aws::{AwsAccess, Lambda};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::MigrationFolder;
-use crate::promotion::deploy_record::{self, DeployOutcome, DeployRecord};
+use crate::promotion::deploy_record;
 use crate::promotion::event::PromotionListener;
-use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lambda::change::{
     Change, ChangeSchema, FunctionChange, TEST_LIMIT, VersionSource,
 };
 use crate::promotion::lambda::live::{LiveFunction, look, versions_of};
 use crate::promotion::lambda::records::MOST_RECORDS;
 use crate::promotion::lambda::report::LambdaReport;
+use crate::promotion::lambda::rollback_target::RollbackTarget;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlannedFunction, planned};
-use crate::promotion::rollback::twice;
+use crate::promotion::rollback::COMMAND;
 use crate::promotion::runnable::ensure_runnable;
 use crate::promotion::unfinished_change::ensure_none_of_others;
 
@@ -99,14 +99,18 @@ impl LambdaRollbackPlan {
         ensure_none_of_others(&stage.database, COMMAND).await?;
         let lambda = Lambda::connect(&request.access).await?;
         let live = look(&lambda, stage).await?;
-        let (record, taken_back) = earlier_record(request, &live).await?;
-        let versions = record.deploy.as_deref().and_then(FunctionVersions::parse);
-        let versions = versions.unwrap_or_default();
+        let records = deploy_record::deploy_records(&stage.database, MOST_RECORDS).await?;
+        let to = request.to.as_deref();
+        let target = RollbackTarget::find(stage.stage, records, &versions_of(&live), to)?;
+        let RollbackTarget {
+            record,
+            versions,
+            mut notes,
+        } = target;
         let manifest = Manifest::of_json(&record.manifest)?;
         let migrations = request.migrations.as_ref();
         ensure_runnable(&stage.database, migrations, &manifest).await?;
-        let (mut changes, mut stays, mut notes) = (Vec::new(), Vec::new(), Vec::new());
-        notes.extend(taken_back.map(|begun| twice(stage.stage, &begun)));
+        let (mut changes, mut stays) = (Vec::new(), Vec::new());
         for live in live {
             // An earlier rollback may have left one where it was, of which this artifact tells nothing.
             let is_of_artifact = manifest.content.functions.contains_key(&live.name);
@@ -136,6 +140,14 @@ impl LambdaRollbackPlan {
                     stage.stage
                 ));
             }
+        }
+        let runs =
+            |change: &FunctionChange| change.live.number() == versions.of(&change.live.lambda);
+        if changes.iter().all(runs) {
+            return Err(Error::new(
+                ErrorKind::Promotion,
+                format!("stage {} runs {versions} already", stage.stage),
+            ));
         }
         let summary = LambdaRollbackSummary {
             account: lambda.caller().to_string(),
@@ -188,51 +200,3 @@ impl LambdaRollbackPlan {
         change.run().await
     }
 }
-
-/// Returns the record of the deploy to go back to; and where that takes a rollback back, when that began.
-async fn earlier_record(
-    request: &LambdaRollbackRequest,
-    live: &[LiveFunction],
-) -> Result<(DeployRecord, Option<String>), Error> {
-    let stage = request.stage.stage;
-    let refused = |message: String| Err(Error::new(ErrorKind::Promotion, message));
-    let records = deploy_record::deploy_records(&request.stage.database, MOST_RECORDS).await?;
-    let records = records.into_iter();
-    let mut succeeded: Vec<_> = records
-        .filter(|record| record.outcome == Some(DeployOutcome::Succeeded))
-        .collect();
-    let Some(current) = versions_of(live).to_text() else {
-        return refused(format!("stage {stage} has no deploy on Lambda"));
-    };
-    let mut taken_back = None;
-    let wanted = match &request.to {
-        Some(versions) => versions.trim().to_owned(),
-        None => {
-            let running = succeeded.iter().find(|record| record.is_of(&current));
-            let of_rollback = running.filter(|record| record.command == COMMAND);
-            taken_back = of_rollback.map(|record| record.started_at.clone());
-            let Some(previous) = running.and_then(|record| record.previous.clone()) else {
-                return refused(format!(
-                    "the database of stage {stage} has no record of what was there before {current}. \
-                     `stagelink history {stage}` lists the versions, and `stagelink rollback {stage} --to \
-                     VERSIONS` takes those of one of its rows"
-                ));
-            };
-            previous
-        }
-    };
-    if wanted == current {
-        return refused(format!("stage {stage} runs {wanted} already"));
-    }
-    let found = succeeded.iter().position(|record| record.is_of(&wanted));
-    match found {
-        Some(found) => Ok((succeeded.swap_remove(found), taken_back)),
-        None => refused(format!(
-            "{} has no record in the database of stage {stage}, so nothing tells the schema that it \
-             needs: it was made by other means than stagelink; move the aliases by hand, or go forward",
-            stagelink::one_line(&wanted)
-        )),
-    }
-}
-
-const COMMAND: &str = "rollback";
