@@ -11,6 +11,7 @@ use crate::error::Error;
 use crate::migrations::{MigrationEvent, MigrationFolder};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::event::{PromotionEvent, PromotionListener};
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lambda::aliases::Aliases;
 use crate::promotion::lambda::live::{LiveFunction, versions_of};
 use crate::promotion::lambda::publish::Upload;
@@ -92,7 +93,7 @@ impl Change<'_> {
             stage: self.stage,
             manifest: self.manifest,
             planned,
-            stays: versions_of(self.stays),
+            versions: self.known_versions(),
             listener: self.listener,
         };
         let mut started = beginning.start().await?;
@@ -140,6 +141,17 @@ impl Change<'_> {
             },
             seconds: begun.elapsed().as_secs(),
         })
+    }
+
+    /// Returns the versions that the aliases get or keep, as far as they are published.
+    fn known_versions(&self) -> FunctionVersions {
+        let mut versions = versions_of(self.stays);
+        for change in self.functions {
+            if let VersionSource::Published(version) = &change.source {
+                versions.insert(&change.live.lambda, version);
+            }
+        }
+        versions
     }
 
     /// Gives each function the URL that is asked for.

@@ -9,6 +9,7 @@ use stagelink::Stage;
 use crate::aws::AwsCaller;
 use crate::error::{Error, ErrorKind};
 use crate::promotion::function_versions::FunctionVersions;
+use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lease::{self, Lease};
 use crate::promotion::unfinished::{of_another_account, unreadable};
 
@@ -26,7 +27,7 @@ pub(super) struct LambdaProgress {
     /// The versions to which the aliases pointed before, by the functions on Lambda; `None` where there
     /// was no alias.
     pub(super) before: BTreeMap<String, Option<String>>,
-    /// The versions to which they are moved, as far as they are published.
+    /// The versions to which they are moved, as far as they are published, and those of the stage's other functions.
     pub(super) versions: FunctionVersions,
     /// The versions that earlier runs of the command made, and that a later one has replaced.
     #[serde(default)]
@@ -81,6 +82,24 @@ impl LambdaProgress {
     pub(super) fn has_made(&self, function: &str, version: &str) -> bool {
         let is_replaced = |(of, one): &(String, String)| of == function && one == version;
         self.versions.of(function) == Some(version) || self.replaced.iter().any(is_replaced)
+    }
+
+    /// Looks at what an unfinished run of a command has kept in the lease of its stage. `None` where there is none,
+    /// or what it kept is of a time before the database was restored.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Lease::look`] and [`read`](Self::read).
+    pub(super) async fn look(
+        command: &str,
+        stage: &LambdaStage,
+        caller: &AwsCaller,
+    ) -> Result<Option<Self>, Error> {
+        let row = Lease::look(&stage.database).await?;
+        match row.filter(|row| row.command == command && !row.is_foreign) {
+            Some(row) => Self::read(lease::Progress(row.progress), command, stage.stage, caller),
+            None => Ok(None),
+        }
     }
 
     /// Reads what an earlier run of a command in this account and region has kept. `None` where it was killed

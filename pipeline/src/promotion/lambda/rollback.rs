@@ -14,6 +14,7 @@ use crate::promotion::lambda::change::{
     Change, ChangeSchema, FunctionChange, TEST_LIMIT, VersionSource,
 };
 use crate::promotion::lambda::live::{LiveFunction, look, versions_of};
+use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::records::MOST_RECORDS;
 use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::rollback_target::RollbackTarget;
@@ -96,12 +97,19 @@ impl LambdaRollbackPlan {
     /// errors of AWS and the database.
     pub async fn make(request: &LambdaRollbackRequest) -> Result<Self, Error> {
         let stage = &request.stage;
-        ensure_none_of_others(&stage.database, COMMAND).await?;
+        let unfinished = ensure_none_of_others(&stage.database, COMMAND).await?;
         let lambda = Lambda::connect(&request.access).await?;
+        let progress = LambdaProgress::look(COMMAND, stage, lambda.caller()).await?;
         let live = look(&lambda, stage).await?;
         let records = deploy_record::deploy_records(&stage.database, MOST_RECORDS).await?;
         let to = request.to.as_deref();
-        let target = RollbackTarget::find(stage.stage, records, &versions_of(&live), to)?;
+        let goes_on = unfinished.zip(progress);
+        let target = match &goes_on {
+            Some((unfinished, progress)) => {
+                RollbackTarget::of_unfinished(unfinished, progress, records, to)?
+            }
+            None => RollbackTarget::find(stage.stage, records, &versions_of(&live), to)?,
+        };
         let RollbackTarget {
             record,
             versions,
@@ -143,7 +151,7 @@ impl LambdaRollbackPlan {
         }
         let runs =
             |change: &FunctionChange| change.live.number() == versions.of(&change.live.lambda);
-        if changes.iter().all(runs) {
+        if goes_on.is_none() && changes.iter().all(runs) {
             return Err(Error::new(
                 ErrorKind::Promotion,
                 format!("stage {} runs {versions} already", stage.stage),

@@ -5,7 +5,9 @@ use stagelink::{Stage, one_line};
 use crate::error::{Error, ErrorKind};
 use crate::promotion::deploy_record::DeployRecord;
 use crate::promotion::function_versions::FunctionVersions;
+use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::rollback::{COMMAND, twice};
+use crate::promotion::unfinished_change::UnfinishedChange;
 
 /// The deploy that a rollback goes back to.
 #[derive(Debug)]
@@ -17,6 +19,44 @@ pub(super) struct RollbackTarget {
 }
 
 impl RollbackTarget {
+    /// Finds that of a rollback which did not come to its end, by what its lease keeps: the aliases may be moved
+    /// in part. `to` are the versions that the operator names, if any.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Promotion`] where it went back to other ones, or its record is gone.
+    pub(super) fn of_unfinished(
+        unfinished: &UnfinishedChange,
+        progress: &LambdaProgress,
+        records: Vec<DeployRecord>,
+        to: Option<&str>,
+    ) -> Result<Self, Error> {
+        let versions = progress.versions.clone();
+        if let Some(text) = to
+            && named(text)? != versions
+        {
+            return Err(Error::new(
+                ErrorKind::Promotion,
+                format!(
+                    "{unfinished}, and goes back to {versions}: {}",
+                    unfinished.ways()
+                ),
+            ));
+        }
+        let mut records = records.into_iter();
+        let Some(record) = records.find(|record| record.id == progress.record) else {
+            return Err(Error::new(
+                ErrorKind::Promotion,
+                format!("{unfinished}, and its record is gone: `--abort` takes it back"),
+            ));
+        };
+        Ok(Self {
+            notes: vec![unfinished.note(&record.artifact)],
+            record,
+            versions,
+        })
+    }
+
     /// Finds it among the records of a stage, the newest first: the deploy with the versions `to`, or else the
     /// one that the live versions have replaced.
     ///

@@ -15,6 +15,7 @@ use crate::promotion::lambda::progress::{LambdaProgress, Platform};
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lease::{Lease, Taken};
 use crate::promotion::unfinished::rerun;
+use crate::promotion::unfinished_change::ROLLBACK;
 use crate::promotion::waiting::take_when_free;
 
 /// A change that is about to begin.
@@ -26,8 +27,8 @@ pub(super) struct Beginning<'a> {
     pub(super) manifest: &'a Manifest,
     /// The functions of the stage as the plan has found them.
     pub(super) planned: Vec<LiveFunction>,
-    /// The versions of those whose aliases stay as they are: the record names them, too.
-    pub(super) stays: FunctionVersions,
+    /// The versions that the aliases get or keep, as far as they are published.
+    pub(super) versions: FunctionVersions,
     pub(super) listener: &'a PromotionListener<'a>,
 }
 
@@ -69,6 +70,10 @@ impl Beginning<'_> {
                     let short = progress.artifact.get(..12).unwrap_or_default();
                     return Err(self.unfinished(&format!("of the artifact {short}")));
                 }
+                // One artifact may have several versions, with other variables.
+                if self.command == ROLLBACK && progress.versions != self.versions {
+                    return Err(self.unfinished(&format!("to the versions {}", progress.versions)));
+                }
                 Ok(Started {
                     lease,
                     progress,
@@ -100,7 +105,7 @@ impl Beginning<'_> {
             account: Some(self.lambda.caller().to_string()),
             artifact: artifact.clone(),
             before: before.collect(),
-            versions: self.stays.clone(),
+            versions: FunctionVersions::default(),
             replaced: Vec::new(),
             migrated: Vec::new(),
             migrated_names: Vec::new(),
@@ -110,6 +115,7 @@ impl Beginning<'_> {
         };
         let now = Aliases::read(self.lambda, self.stage, &progress).await?;
         now.ensure_known(&progress)?;
+        progress.versions = self.versions.clone();
         let previous = versions_of(&self.planned).to_text();
         let manifest = self.manifest.to_json();
         let new = NewDeploy {
