@@ -174,7 +174,7 @@ async fn killed_promotion_is_taken_back_by_abort() {
         again
             .succeeds()
             .output
-            .contains("no change of production is unfinished")
+            .contains("no promotion to production is unfinished")
     );
 }
 
@@ -257,6 +257,33 @@ async fn rollback_is_taken_back_by_its_own_abort_also_where_a_version_is_gone() 
         assert_eq!(both, ["1", "2"]);
     };
     killed_rollback().await;
+    // It goes on with what it went back to, though the aliases are moved in part.
+    let other = [
+        "rollback",
+        "--yes",
+        "--to",
+        "shop-guestbook:2 shop-health:2",
+    ];
+    shop.run(&other)
+        .await
+        .fails(&["goes back to shop-guestbook:1 shop-health:1"]);
+    end_lease(&shop).await;
+    shop.run(&["rollback", "--yes"]).await.succeeds();
+    let both = productions(&shop, &["shop-guestbook", "shop-health"]).await;
+    assert_eq!(both, ["1", "1"]);
+    let to = [
+        "rollback",
+        "--yes",
+        "--to",
+        "shop-health:2  shop-guestbook:2",
+    ];
+    shop.run(&to).await.succeeds();
+    killed_rollback().await;
+    let promotion = shop.run(&["promote", "--abort"]).await;
+    promotion.fails(&[
+        "which is no promotion",
+        "`stagelink rollback production --abort` takes that back",
+    ]);
     let abort = shop.run(&["rollback", "--abort"]).await;
     let words = "the alias production of shop-guestbook points to version 2 again";
     assert!(abort.succeeds().output.contains(words), "{}", abort.output);

@@ -40,7 +40,7 @@ pub(super) async fn deploy(
         let access = lambda::access(&options.local)?;
         let stage = lambda::stage(stage, file.as_ref(), &options.local).await?;
         begun.set_stage(StageAfterStop::on_lambda(access.clone(), stage.clone()));
-        return lambda::abort(&access, &stage, options.json).await;
+        return lambda::abort(&access, &stage, ("deploy", "deploy to"), options.json).await;
     }
     let request = request(options, project, file.as_ref(), begun).await?;
     let stage = request.stage.stage;

@@ -25,7 +25,8 @@ pub(super) async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::
     begun.set_stage(StageAfterStop::on_lambda(access, target));
     if options.abort {
         begun.begin();
-        return lambda::abort(&request.access, &request.to, options.json).await;
+        let (access, to) = (&request.access, &request.to);
+        return lambda::abort(access, to, ("promote", "promotion to"), options.json).await;
     }
     let plan = look(LambdaPromotionPlan::make(&request), |plan| {
         &plan.summary().artifact

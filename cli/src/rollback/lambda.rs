@@ -24,7 +24,8 @@ pub(super) async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyho
     begun.set_stage(StageAfterStop::on_lambda(access, of_lambda));
     if options.abort {
         begun.begin();
-        return lambda::abort(&request.access, &request.stage, options.json).await;
+        let (access, stage) = (&request.access, &request.stage);
+        return lambda::abort(access, stage, ("rollback", "rollback of"), options.json).await;
     }
     let plan = look(LambdaRollbackPlan::make(&request), |plan| {
         &plan.summary().artifact

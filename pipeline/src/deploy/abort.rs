@@ -5,29 +5,24 @@ use std::sync::Arc;
 use crate::deploy::leftover::{COMMAND, DeployState};
 use crate::deploy::request::DeployRequest;
 use crate::deploy::run;
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::netlify::Site;
-use crate::promotion::{AbortReport, DeployOutcome, Lease, finish};
+use crate::promotion::{AbortReport, DeployOutcome, Lease, ensure_is_of, finish};
 
 /// Takes the lease of a deploy away, also from one that still runs, and cancels its deploy unless that is
 /// ready. Migrations stay.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Busy`] where another command has the lease; the errors of Netlify and the database. It
-/// may be run again.
+/// [`ErrorKind::Promotion`](crate::ErrorKind::Promotion) where another command has the lease; the errors of
+/// Netlify and the database. It may be run again.
 pub async fn abort(request: &DeployRequest) -> Result<AbortReport, Error> {
     let (database, stage) = (&request.database, request.stage);
     let mut done = Vec::new();
     let Some(row) = Lease::look(database).await? else {
         return Ok(AbortReport { done });
     };
-    if row.command != COMMAND {
-        return Err(Error::new(
-            ErrorKind::Busy,
-            format!("stage {stage} is being changed by {row}, which is no deploy"),
-        ));
-    }
+    ensure_is_of(&row, COMMAND)?;
     if row.is_foreign {
         let done = vec![Lease::discard(database, &request.options.applied_by, &row).await?];
         return Ok(AbortReport { done });

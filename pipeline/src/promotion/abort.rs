@@ -6,10 +6,11 @@ use serde::Serialize;
 
 use crate::error::{Error, ErrorKind};
 use crate::netlify::Site;
-use crate::promotion::lease::{self, Lease};
+use crate::promotion::lease::{self, Lease, LeaseRow};
 use crate::promotion::progress::{COMMAND, Progress};
 use crate::promotion::request::PromotionRequest;
 use crate::promotion::take_back::{Unfinished, WhereGone};
+use crate::promotion::unfinished::rerun;
 
 /// The result of a clean-up after a promotion.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,15 +34,7 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
     let Some(row) = Lease::look(&request.database).await? else {
         return Ok(AbortReport { done: Vec::new() });
     };
-    if row.command != COMMAND {
-        return Err(Error::new(
-            ErrorKind::Promotion,
-            format!(
-                "the stage {} is changed by {row}, which is no promotion",
-                request.to
-            ),
-        ));
-    }
+    ensure_is_of(&row, COMMAND)?;
     if row.is_foreign {
         let done = vec![Lease::discard(&request.database, &request.by, &row).await?];
         return Ok(AbortReport { done });
@@ -75,4 +68,27 @@ pub async fn abort(request: &PromotionRequest) -> Result<AbortReport, Error> {
         );
     }
     Ok(AbortReport { done })
+}
+
+/// Makes sure that a lease is of the command that takes it back.
+///
+/// # Errors
+///
+/// [`ErrorKind::Promotion`] where it is another command's, with how that is taken back.
+pub(crate) fn ensure_is_of(row: &LeaseRow, command: &str) -> Result<(), Error> {
+    if row.command == command {
+        return Ok(());
+    }
+    let noun = match command {
+        COMMAND => "promotion",
+        other => other,
+    };
+    Err(Error::new(
+        ErrorKind::Promotion,
+        format!(
+            "the stage {} is changed by {row}, which is no {noun}: `{} --abort` takes that back",
+            row.stage,
+            rerun(&row.command, &row.stage)
+        ),
+    ))
 }

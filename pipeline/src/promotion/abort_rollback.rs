@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use stagelink::Stage;
 
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::netlify::Site;
-use crate::promotion::abort::AbortReport;
+use crate::promotion::abort::{AbortReport, ensure_is_of};
 use crate::promotion::deploy_record::{self, DeployOutcome};
 use crate::promotion::lease::Lease;
 use crate::promotion::rollback::{COMMAND, MOST_RECORDS, RollbackRequest, interrupted};
@@ -17,7 +17,7 @@ use crate::promotion::rollback::{COMMAND, MOST_RECORDS, RollbackRequest, interru
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Promotion`] where another command has the lease; the errors of Netlify and the
+/// [`ErrorKind::Promotion`](crate::ErrorKind::Promotion) where another command has the lease; the errors of Netlify and the
 /// database. It may be run again.
 pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Error> {
     let (stage, database) = (request.stage, &request.database);
@@ -25,12 +25,7 @@ pub async fn abort_rollback(request: &RollbackRequest) -> Result<AbortReport, Er
     let Some(row) = Lease::look(database).await? else {
         return Ok(AbortReport { done });
     };
-    if row.command != COMMAND {
-        return Err(Error::new(
-            ErrorKind::Promotion,
-            format!("the stage {stage} is changed by {row}, which is no rollback"),
-        ));
-    }
+    ensure_is_of(&row, COMMAND)?;
     if row.is_foreign {
         let done = vec![Lease::discard(database, &request.by, &row).await?];
         return Ok(AbortReport { done });

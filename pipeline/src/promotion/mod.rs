@@ -35,6 +35,7 @@ mod unfinished_change;
 mod visitor;
 mod waiting;
 
+pub(crate) use self::abort::ensure_is_of;
 pub use self::abort::{AbortReport, abort};
 pub use self::abort_rollback::abort_rollback;
 pub use self::deploy_record::{DeployOutcome, DeployRecord, deploy_records, forget_deploys};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::aws::{AwsAccess, Lambda};
 use crate::error::Error;
-use crate::promotion::abort::AbortReport;
+use crate::promotion::abort::{AbortReport, ensure_is_of};
 use crate::promotion::deploy_record::DeployOutcome;
 use crate::promotion::lambda::progress::LambdaProgress;
 use crate::promotion::lambda::stage::LambdaStage;
@@ -12,22 +12,24 @@ use crate::promotion::lambda::take_back::Unfinished;
 use crate::promotion::lease::{Lease, LeaseRow, Progress};
 use crate::promotion::take_back::WhereGone;
 
-/// Takes back what a deploy, a promotion or a rollback on Lambda did that did not come to its end, also
-/// from one that still runs: the aliases point to the versions of before, and the lease is free.
+/// Takes back what a command on Lambda did that did not come to its end, also from one that still runs: the
+/// aliases point to the versions of before, and the lease is free. `command` is its name, `deploy`, `promote` or
+/// `rollback`.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Promotion`](crate::ErrorKind::Promotion) where the stage is being changed on another platform, or
-/// in another account or region; the errors of AWS and the database.
+/// [`ErrorKind::Promotion`](crate::ErrorKind::Promotion) where another command has the lease, or the
+/// stage is being changed on another platform, or in another account or region; the errors of AWS and the database.
 pub async fn abort_on_lambda(
     access: &AwsAccess,
     stage: &LambdaStage,
+    command: &str,
     by: &str,
 ) -> Result<AbortReport, Error> {
-    // A command on another platform keeps its lease.
     let Some(row) = Lease::look(&stage.database).await? else {
         return Ok(AbortReport { done: Vec::new() });
     };
+    ensure_is_of(&row, command)?;
     if row.is_foreign {
         let done = vec![Lease::discard(&stage.database, by, &row).await?];
         return Ok(AbortReport { done });
