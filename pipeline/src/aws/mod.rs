@@ -7,6 +7,8 @@ mod login;
 mod redaction;
 mod refusal;
 #[cfg(test)]
+pub(crate) mod script;
+#[cfg(test)]
 mod tests;
 mod urls;
 mod versions;

@@ -65,15 +65,7 @@ async fn look_at(
     let mut version = None;
     if let Some(alias) = &alias {
         let of = format!("the alias {alias_name} of {function}");
-        if alias.is_split() {
-            return Err(Error::new(
-                ErrorKind::Promotion,
-                format!(
-                    "{of} divides its requests between two versions: wait for the end of that change, \
-                     or end it, so that one version has all"
-                ),
-            ));
-        }
+        ensure_undivided(alias, &of)?;
         if !is_number(&alias.version) {
             return Err(Error::new(
                 ErrorKind::Promotion,
@@ -92,6 +84,24 @@ async fn look_at(
         alias,
         version,
     })
+}
+
+/// Makes sure that one version has all requests of an alias. `of` names it.
+///
+/// # Errors
+///
+/// [`ErrorKind::Promotion`] where a traffic shift is under way, which another tool has begun.
+pub(super) fn ensure_undivided(alias: &Alias, of: &str) -> Result<(), Error> {
+    match alias.is_split() {
+        false => Ok(()),
+        true => Err(Error::new(
+            ErrorKind::Promotion,
+            format!(
+                "{of} divides its requests between two versions: wait for the end of that change, or end it, \
+                 so that one version has all"
+            ),
+        )),
+    }
 }
 
 /// Returns the versions that the aliases point to.

@@ -71,10 +71,14 @@ impl Unfinished<'_> {
             for (function, before) in &progress.before {
                 let now = aliases.version(function);
                 let is_own = now.is_some_and(|now| progress.has_made(function, now));
-                if !is_own || before.as_deref() == now {
+                if before.as_deref() == now {
                     continue;
                 }
                 let alias = stage.alias();
+                if !is_own || aliases.is_split(function) {
+                    done.push(stays(alias, function, now));
+                    continue;
+                }
                 match before {
                     Some(version) if is_gone(lambda, function, version).await? => {
                         gone.push(untested(stage, function, now.unwrap_or_default(), version));
@@ -111,6 +115,17 @@ impl Unfinished<'_> {
         )
         .await
     }
+}
+
+/// Returns the sentence about an alias that another person or job has changed since, which stays theirs.
+fn stays(alias: &str, function: &str, now: Option<&str>) -> String {
+    let now = match now {
+        Some(version) => format!("points to version {version}"),
+        None => "is gone".to_owned(),
+    };
+    format!(
+        "the alias {alias} of {function} stays as another person or job has changed it meanwhile: it {now}"
+    )
 }
 
 /// Returns whether a version was deleted.
