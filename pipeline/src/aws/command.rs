@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -118,6 +118,7 @@ impl AwsCommand {
         let begun = self.fence.begin_attempt(&call.action).await;
         begun.map_err(|error| Failure {
             reason: Reason::Other,
+            is_known: true,
             error,
         })
     }
@@ -159,6 +160,7 @@ impl AwsCommand {
             );
             Failure {
                 reason: Reason::Other,
+                is_known: true,
                 error: Error::new(ErrorKind::Refused, message)
                     .context(format!("could not {}", call.action)),
             }
@@ -179,9 +181,8 @@ impl AwsCommand {
         loop {
             let attempt = self.begin_attempt(call).await?;
             let made = self.run(call).await;
-            let is_silent = |failure: &Failure| failure.error.kind() == ErrorKind::Unavailable;
             attempt.end(match &made {
-                Err(failure) if is_silent(failure) => AttemptEnd::Unknown,
+                Err(failure) if !failure.is_known => AttemptEnd::Unknown,
                 _ => AttemptEnd::Known,
             });
             let failure = match made {
@@ -211,8 +212,15 @@ impl AwsCommand {
             .env("AWS_CLI_AUTO_PROMPT", "off")
             .stdin(Stdio::null())
             .kill_on_drop(true);
+        // Ctrl-C in a terminal asks this process alone to end, which waits for the call. The login may ask for a
+        // code on the terminal, which a process in the background cannot.
+        #[cfg(unix)]
+        if call.service == "lambda" {
+            command.process_group(0);
+        }
         let failed = |kind, message: String| Failure {
             reason: Reason::Other,
+            is_known: kind != ErrorKind::Unavailable,
             error: Error::new(kind, message).context(format!("could not {}", call.action)),
         };
         let program = self.program.display();
@@ -231,11 +239,33 @@ impl AwsCommand {
         if output.status.success() {
             return Ok(output.stdout);
         }
+        if let Some(end) = interruption(output.status) {
+            let message = format!(
+                "{program} was ended by {end} before it told the result, so the call may have been carried out"
+            );
+            return Err(failed(ErrorKind::Unavailable, message));
+        }
         let text = self
             .redaction
             .apply(&String::from_utf8_lossy(&output.stderr));
-        Err(Failure::of(&call.action, &call.permission(), &text))
+        let mut failure = Failure::of(&call.action, &call.permission(), &text);
+        failure.is_known |= output.status.code().is_some_and(is_of_usage);
+        Err(failure)
     }
+}
+
+/// Returns the signal by which a process has ended, or was asked to.
+fn interruption(status: ExitStatus) -> Option<String> {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        return Some(format!("signal {signal}"));
+    }
+    (status.code() == Some(INTERRUPTED)).then(|| "an interruption".to_owned())
+}
+
+/// Returns whether the AWS CLI ends so where it does not understand its arguments, and sends nothing.
+fn is_of_usage(code: i32) -> bool {
+    matches!(code, 2 | 252)
 }
 
 /// A folder of files that only this user can read, which are gone with it.
@@ -298,13 +328,18 @@ fn prefixed(scheme: &str, path: &Path) -> OsString {
     url
 }
 
+/// The exit code with which the AWS CLI ends at SIGINT.
+const INTERRUPTED: i32 = 130;
+
 /// More than an upload of 50 MB takes on a slow line.
 const LONGEST_CALL: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use std::sync::Mutex;
+
+    use super::*;
+    use crate::aws::script::Script;
 
     #[test]
     fn permission_is_that_of_the_operation() {
@@ -372,6 +407,52 @@ mod tests {
         let made = std::fs::read_to_string(&calls).unwrap();
         let made: Vec<_> = made.lines().collect();
         assert_eq!(made, [&["update-alias"][..], &questions].concat());
+    }
+
+    /// Open, and keeps whether the result of each attempt was known.
+    #[derive(Debug, Default)]
+    struct Open(Mutex<Vec<bool>>);
+
+    impl Fence for Open {
+        fn ensure(&self) -> futures_util::future::BoxFuture<'_, Result<(), Error>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn ended(&self, is_known: bool) {
+            self.0.lock().unwrap().push(is_known);
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn result_of_a_change_is_known_by_an_answer_alone_and_a_terminal_interrupts_no_call() {
+        let script = Script::new(
+            "'lambda update-alias') kill -KILL $$ ;;\n'lambda create-alias') exit 130 ;;\n\
+             'lambda delete-alias') echo 'Traceback: a bug' >&2; exit 1 ;;\n\
+             'lambda add-permission') echo 'Unknown options: --x' >&2; exit 252 ;;\n\
+             'lambda publish-version') echo 'An error occurred (AccessDeniedException) when calling the X \
+             operation: no' >&2; exit 254 ;;\n\
+             'lambda get-alias') [ \"$(cut -d' ' -f5 /proc/$$/stat)\" = $$ ] ;;",
+        );
+        let command = AwsCommand::new(&script.access(Some("eu-west-1")));
+        let open = Arc::new(Open::default());
+        command.set_fence(Arc::clone(&open) as Arc<dyn Fence>);
+        for (operation, part) in [
+            ("update-alias", "signal 9 before it told the result"),
+            ("create-alias", "an interruption"),
+            ("delete-alias", "a bug"),
+            ("add-permission", "Unknown options"),
+            ("publish-version", "AccessDenied"),
+        ] {
+            let failure = command.tell(Call::new("x", "lambda", operation)).await;
+            let report = failure.unwrap_err().error.report();
+            assert!(report.contains(part), "{report}");
+        }
+        assert_eq!(*open.0.lock().unwrap(), [false, false, false, true, true]);
+        command
+            .tell(Call::new("x", "lambda", "get-alias"))
+            .await
+            .unwrap();
     }
 
     #[cfg(unix)]

@@ -8,6 +8,9 @@ use crate::error::{Error, ErrorKind};
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) reason: Reason,
+    /// False where the call may have been carried out all the same: no answer of AWS has come, and nothing says
+    /// that the call was not sent.
+    pub(crate) is_known: bool,
     pub(crate) error: Error,
 }
 
@@ -46,12 +49,15 @@ impl Failure {
             (None, message) => message.to_owned(),
         };
         let message = message.trim_end_matches(['.', ' ']);
-        let message = match said.advice(permission) {
+        let advice = said.advice(permission);
+        let is_explained = said.code.is_some() || advice.is_some();
+        let message = match advice {
             Some(advice) => format!("{message}: {advice}"),
             None => message.to_owned(),
         };
         Self {
             reason,
+            is_known: is_explained && kind != ErrorKind::Unavailable,
             error: Error::new(kind, message).context(format!("could not {action}")),
         }
     }
