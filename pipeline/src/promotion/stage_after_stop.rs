@@ -101,10 +101,15 @@ impl StageAfterStop {
             Code::Lambda(..) => format!("live are the versions {}", one_line(live)),
         };
         if let Some(change) = change.filter(|change| change.leaves_untested(live, records)) {
-            return format!(
-                "{subject}, that of the {}, and has not passed its test there",
-                change.title()
-            );
+            let title = change.title();
+            return match &self.code {
+                Code::Netlify(..) => {
+                    format!("{subject}, that of the {title}, and has not passed its test there")
+                }
+                Code::Lambda(..) => format!(
+                    "{subject}: aliases are moved to those of the {title}, which have not passed their test there"
+                ),
+            };
         }
         let record = records.iter().find(|record| record.has_made(live));
         let artifact = match record {

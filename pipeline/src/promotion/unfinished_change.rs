@@ -9,6 +9,7 @@ use stagelink::{Database, one_line};
 
 use crate::error::{Error, ErrorKind};
 use crate::promotion::deploy_record::{DeployRecord, deploy_records};
+use crate::promotion::function_versions::FunctionVersions;
 use crate::promotion::lease::{Lease, LeaseRow};
 use crate::promotion::unfinished::rerun;
 
@@ -30,7 +31,8 @@ pub struct UnfinishedChange {
     pub commit: Option<String>,
     /// The name of the step that has begun last, where the command keeps its steps.
     pub step: Option<String>,
-    /// The id of the deploy that it makes live, once it has one.
+    /// The id of the deploy that it makes live, once it has one. On AWS Lambda the versions, from before the first
+    /// alias is moved.
     pub deploy: Option<String>,
     /// The id of the deploy that was live before.
     pub previous: Option<String>,
@@ -113,10 +115,27 @@ impl UnfinishedChange {
 
     /// Returns whether it has made a deploy live that has not passed its tests there.
     pub(crate) fn leaves_untested(&self, live: &str, records: &[DeployRecord]) -> bool {
-        match self.command == ROLLBACK {
-            true => interrupted(records, live).is_some(),
-            false => self.deploy.as_deref() == Some(live) && !self.is_tested,
+        match &self.deploy {
+            Some(deploy) => !self.is_tested && self.has_made_live(deploy, live),
+            // One on Netlify keeps nothing in its lease.
+            None => self.command == ROLLBACK && interrupted(records, live).is_some(),
         }
+    }
+
+    /// Returns whether what is live is its deploy. On AWS Lambda it is, once one alias is moved.
+    fn has_made_live(&self, deploy: &str, live: &str) -> bool {
+        let (Some(new), Some(now)) = (
+            FunctionVersions::parse(deploy),
+            FunctionVersions::parse(live),
+        ) else {
+            return deploy == live;
+        };
+        let before = self.previous.as_deref().and_then(FunctionVersions::parse);
+        let before = before.unwrap_or_default();
+        let is_moved = |(function, version)| {
+            new.of(function) == Some(version) && before.of(function) != Some(version)
+        };
+        now.iter().any(is_moved)
     }
 
     /// The command with its subject, such as `promotion of artifact 9f86d081884c`.

@@ -234,6 +234,8 @@ impl Change<'_> {
 
     async fn move_aliases(&self, started: &mut Started) -> Result<String, Error> {
         started.progress.moves = true;
+        started.progress.deploy = started.progress.versions.to_text();
+        started.progress.is_tested = false;
         started.progress.save(&started.lease).await?;
         let mut aliases = match started.aliases.take() {
             Some(aliases) => aliases,

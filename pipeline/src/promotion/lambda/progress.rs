@@ -38,6 +38,13 @@ pub(super) struct LambdaProgress {
     pub(super) migrated_names: Vec<String>,
     /// True from before the first alias is moved.
     pub(super) moves: bool,
+    /// The versions of all functions of the stage once the aliases are moved, as a record has them; from before the
+    /// first alias is moved.
+    #[serde(default)]
+    pub(super) deploy: Option<String>,
+    /// True once each alias has passed its test.
+    #[serde(default)]
+    pub(super) is_tested: bool,
     /// The number of the deploy record.
     pub(super) record: i64,
     /// The name of the step that has begun last.

@@ -110,6 +110,8 @@ impl Beginning<'_> {
             migrated: Vec::new(),
             migrated_names: Vec::new(),
             moves: false,
+            deploy: None,
+            is_tested: false,
             record: 0,
             step: None,
         };

@@ -129,3 +129,25 @@ async fn interrupted_rollback_is_told_by_its_record_and_keeps_no_other_command_f
     let other = ensure_none_of_others(&production, "promote").await;
     assert_eq!(other.unwrap(), None);
 }
+
+#[test]
+fn versions_of_an_interrupted_change_are_untested_from_its_first_moved_alias_on() {
+    let change = |command: &str, is_tested: bool| -> UnfinishedChange {
+        let json = json!({
+            "stage": "production", "command": command, "by": "", "since": "", "artifact": null, "commit": null,
+            "step": null, "deploy": "g:2 h:1", "previous": "g:1 h:1", "lease_until": null,
+            "has_locked": false, "is_tested": is_tested, "is_foreign": false,
+        });
+        serde_json::from_value(json).unwrap()
+    };
+    for command in ["promote", "rollback"] {
+        let untested = change(command, false);
+        assert!(untested.leaves_untested("g:2 h:1", &[]), "{command}");
+        assert!(!untested.leaves_untested("g:1 h:1", &[]), "{command}");
+        assert!(!change(command, true).leaves_untested("g:2 h:1", &[]));
+    }
+    let mut of_both = change("deploy", false);
+    of_both.deploy = Some("g:2 h:2".to_owned());
+    assert!(of_both.leaves_untested("g:2 h:1", &[]) && of_both.leaves_untested("g:1 h:2", &[]));
+    assert!(!of_both.leaves_untested("g:3 h:1", &[]));
+}

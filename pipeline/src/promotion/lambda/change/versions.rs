@@ -63,6 +63,8 @@ impl Change<'_> {
             self.check(&change.live, self.stage.alias(), version)
                 .await?;
         }
+        started.progress.is_tested = true;
+        started.progress.save(&started.lease).await?;
         Ok(format!("each alias {} answers", self.stage.alias()))
     }
 
