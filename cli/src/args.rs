@@ -45,6 +45,7 @@ pub use self::migrate::{
 };
 pub use self::needs::NeedsOptions;
 pub use self::new::{NewCommand, NewFunctionOptions, NewOptions, Vcs};
+pub(crate) use self::platform::PlatformOption;
 pub use self::platform::{LambdaDeployOptions, LambdaUrl, Platform};
 pub use self::promote::{PromoteOptions, RollbackOptions};
 pub use self::psql::PsqlOptions;

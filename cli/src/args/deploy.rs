@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::args::{LambdaDeployOptions, LocalOptions, Platform};
+use crate::args::{LambdaDeployOptions, LocalOptions, Platform, PlatformOption};
 
 /// The options of `stagelink deploy`.
 #[derive(Clone, Debug, Parser)]
@@ -48,9 +48,9 @@ pub struct DeployOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
-    /// Time limit for Netlify to make the deploy ready.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1200, value_parser = clap::value_parser!(u64).range(1..=7200))]
-    pub ready_limit: u64,
+    /// Time limit for Netlify to make the deploy ready [default: 1200]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=7200))]
+    pub ready_limit: Option<u64>,
 
     /// Deploys without asking.
     #[arg(long, short)]
@@ -81,4 +81,22 @@ pub struct DeployOptions {
     /// The options for AWS Lambda. The heading of their help is that of all that come after.
     #[command(flatten)]
     pub lambda: LambdaDeployOptions,
+}
+
+impl DeployOptions {
+    /// Returns the options that one platform alone has, and whether each is given.
+    pub(crate) fn of_one_platform(&self) -> Vec<PlatformOption> {
+        vec![
+            PlatformOption::netlify("--site", self.site.is_some()),
+            PlatformOption::netlify("--no-test", self.no_test),
+            PlatformOption::netlify("--ready-limit", self.ready_limit.is_some()),
+            PlatformOption::lambda("--arch", self.lambda.arch.is_some()),
+            PlatformOption::lambda("--role", self.lambda.role.is_some()),
+            PlatformOption::lambda("--env-file", self.lambda.env_file.is_some()),
+            PlatformOption::lambda("--memory", self.lambda.memory.is_some()),
+            PlatformOption::lambda("--timeout", self.lambda.timeout.is_some()),
+            PlatformOption::lambda("--url", self.lambda.url.is_some()),
+            PlatformOption::lambda("--despite-untested", self.lambda.despite_untested),
+        ]
+    }
 }

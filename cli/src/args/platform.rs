@@ -15,6 +15,33 @@ pub enum Platform {
     Lambda,
 }
 
+/// An option that one platform alone has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PlatformOption {
+    pub(crate) platform: Platform,
+    pub(crate) name: &'static str,
+    /// True if the operator has given it.
+    pub(crate) is_given: bool,
+}
+
+impl PlatformOption {
+    pub(crate) fn netlify(name: &'static str, is_given: bool) -> Self {
+        Self {
+            platform: Platform::Netlify,
+            name,
+            is_given,
+        }
+    }
+
+    pub(crate) fn lambda(name: &'static str, is_given: bool) -> Self {
+        Self {
+            platform: Platform::Lambda,
+            name,
+            is_given,
+        }
+    }
+}
+
 /// The callers of a function URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LambdaUrl {

@@ -2,7 +2,7 @@
 
 use clap::Parser;
 
-use crate::args::{LambdaUrl, LocalOptions, Platform};
+use crate::args::{LambdaUrl, LocalOptions, Platform, PlatformOption};
 
 /// The options of `stagelink promote`.
 #[derive(Clone, Debug, Parser)]
@@ -64,9 +64,9 @@ pub struct PromoteOptions {
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub test_limit: u64,
 
-    /// Time limit for Netlify to make the deploy ready.
-    #[arg(long, value_name = "SECONDS", default_value_t = 1200, value_parser = clap::value_parser!(u64).range(1..=7200))]
-    pub ready_limit: u64,
+    /// Time limit for Netlify to make the deploy ready [default: 1200]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=7200))]
+    pub ready_limit: Option<u64>,
 
     /// Promotes without asking.
     #[arg(long, short)]
@@ -135,6 +135,24 @@ pub struct RollbackOptions {
     /// The local clouds, in place of Netlify and the variables of a provider.
     #[command(flatten)]
     pub local: LocalOptions,
+}
+
+impl PromoteOptions {
+    /// Returns the options that one platform alone has, and whether each is given.
+    pub(crate) fn of_one_platform(&self) -> Vec<PlatformOption> {
+        vec![
+            PlatformOption::netlify("--site", self.site.is_some()),
+            PlatformOption::netlify("--ready-limit", self.ready_limit.is_some()),
+            PlatformOption::lambda("--url", self.url.is_some()),
+        ]
+    }
+}
+
+impl RollbackOptions {
+    /// Returns the options that one platform alone has, and whether each is given.
+    pub(crate) fn of_one_platform(&self) -> Vec<PlatformOption> {
+        vec![PlatformOption::netlify("--site", self.site.is_some())]
+    }
 }
 
 /// Reads the digest of an artifact, in full: a shorter one could be that of two.

@@ -1,6 +1,7 @@
 //! `stagelink deploy` to AWS Lambda.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::anyhow;
 use stagelink::StageKind;
@@ -110,6 +111,7 @@ async fn request(
     request.settings.timeout_seconds = of_lambda.timeout;
     request.settings.variables = variables;
     request.url = of_lambda.url.map(lambda::url_access);
+    request.test_limit = Duration::from_secs(options.test_limit);
     request.despite_untested = of_lambda.despite_untested;
     request.by = operator::name();
     if stage.kind() == StageKind::Production {

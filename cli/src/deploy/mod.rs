@@ -43,7 +43,7 @@ pub async fn run(options: DeployOptions) -> anyhow::Result<ExitCode> {
 
 async fn deploy(options: &DeployOptions, begun: &Begun) -> anyhow::Result<()> {
     let project = open(&options.local.project)?;
-    if platform_of(options.on, &options.local)? == Platform::Lambda {
+    if platform_of(options.on, &options.local, &options.of_one_platform())? == Platform::Lambda {
         return lambda::deploy(options, begun, &project).await;
     }
     let commit = Commit::of(&project).await;

@@ -49,7 +49,9 @@ pub(super) async fn from_options(
     request.commit = commit.name;
     request.is_dirty = commit.is_dirty;
     request.test_limit = (!options.no_test).then(|| Duration::from_secs(options.test_limit));
-    request.ready_limit = Duration::from_secs(options.ready_limit);
+    if let Some(seconds) = options.ready_limit {
+        request.ready_limit = Duration::from_secs(seconds);
+    }
     request.allows_dirty = options.dirty || options.local.local.is_some();
     Ok(request)
 }

@@ -3,7 +3,7 @@
 use anyhow::anyhow;
 use stagelink_pipeline::SettingsFile;
 
-use crate::args::{LocalOptions, Platform};
+use crate::args::{LocalOptions, Platform, PlatformOption};
 use crate::project;
 use crate::usage_error::of_usage;
 
@@ -12,8 +12,40 @@ use crate::usage_error::of_usage;
 ///
 /// # Errors
 ///
-/// When the file names functions on Lambda and a Netlify site, and the command neither.
-pub(crate) fn platform_of(on: Option<Platform>, local: &LocalOptions) -> anyhow::Result<Platform> {
+/// When the file names functions on Lambda and a Netlify site, and the command neither; and when one of the options
+/// is given that the other platform alone has.
+pub(crate) fn platform_of(
+    on: Option<Platform>,
+    local: &LocalOptions,
+    options: &[PlatformOption],
+) -> anyhow::Result<Platform> {
+    let platform = platform(on, local)?;
+    ensure_meant(platform, options)?;
+    Ok(platform)
+}
+
+/// Makes sure that no option is given that would be ignored.
+fn ensure_meant(platform: Platform, options: &[PlatformOption]) -> anyhow::Result<()> {
+    let is_ignored = |option: &&PlatformOption| option.is_given && option.platform != platform;
+    let ignored: Vec<_> = options
+        .iter()
+        .filter(is_ignored)
+        .map(|option| option.name)
+        .collect();
+    if ignored.is_empty() {
+        return Ok(());
+    }
+    let (other, this) = match platform {
+        Platform::Lambda => ("Netlify", "AWS Lambda"),
+        Platform::Netlify => ("AWS Lambda", "Netlify"),
+    };
+    Err(of_usage(anyhow!(
+        "this command is about {this}, and {other} alone has: {}; leave that out",
+        ignored.join(", ")
+    )))
+}
+
+fn platform(on: Option<Platform>, local: &LocalOptions) -> anyhow::Result<Platform> {
     let file = project::settings_file(&local.project)?;
     // The local clouds are Netlify's.
     let on = on.or(local.local.map(|_| Platform::Netlify));
@@ -47,7 +79,7 @@ mod tests {
                 local: None,
                 project: folder.path().to_owned(),
             };
-            platform_of(on, &local).map_err(|error| error.to_string())
+            platform_of(on, &local, &[]).map_err(|error| error.to_string())
         };
         let (site, lambda) = (
             "netlify.site = \"s\"\n",
@@ -61,5 +93,22 @@ mod tests {
         for on in [Platform::Netlify, Platform::Lambda] {
             assert_eq!(platform(&both, Some(on)), Ok(on));
         }
+    }
+
+    #[test]
+    fn option_that_the_other_platform_alone_has_is_refused_where_it_is_given() {
+        let options = [
+            PlatformOption::netlify("--no-test", true),
+            PlatformOption::netlify("--site", false),
+            PlatformOption::lambda("--role", true),
+        ];
+        let error = |platform| ensure_meant(platform, &options).unwrap_err().to_string();
+        let on_lambda = error(Platform::Lambda);
+        assert!(
+            on_lambda.contains("about AWS Lambda") && on_lambda.contains("has: --no-test;"),
+            "{on_lambda}"
+        );
+        assert!(error(Platform::Netlify).contains("has: --role;"));
+        ensure_meant(Platform::Lambda, &options[1..]).unwrap();
     }
 }

@@ -46,7 +46,7 @@ pub async fn run(options: PromoteOptions) -> anyhow::Result<ExitCode> {
 }
 
 async fn promote(options: &PromoteOptions, begun: &Begun) -> anyhow::Result<()> {
-    if platform_of(options.on, &options.local)? == Platform::Lambda {
+    if platform_of(options.on, &options.local, &options.of_one_platform())? == Platform::Lambda {
         return lambda::promote(options, begun).await;
     }
     let request = request(options).await?;
@@ -166,7 +166,9 @@ pub(crate) async fn request(options: &PromoteOptions) -> anyhow::Result<Promotio
     request.migration_options = migration_options;
     request.project = root;
     request.test_limit = Duration::from_secs(options.test_limit);
-    request.ready_limit = Duration::from_secs(options.ready_limit);
+    if let Some(seconds) = options.ready_limit {
+        request.ready_limit = Duration::from_secs(seconds);
+    }
     request.paths = file
         .map(|file| file.tested_paths().to_vec())
         .unwrap_or_default();

@@ -37,7 +37,7 @@ pub async fn run(options: RollbackOptions) -> anyhow::Result<ExitCode> {
 }
 
 async fn roll_back(options: &RollbackOptions, begun: &Begun) -> anyhow::Result<()> {
-    if platform_of(options.on, &options.local)? == Platform::Lambda {
+    if platform_of(options.on, &options.local, &options.of_one_platform())? == Platform::Lambda {
         return lambda::roll_back(options, begun).await;
     }
     let request = request(options).await?;

@@ -237,7 +237,10 @@ async fn make_plan(
     match wish {
         Wish::Promote { to, .. } => {
             let options = PromoteOptions::try_parse_from(words)?;
-            ensure_on_netlify(platform_of(options.on, &options.local)?, wish)?;
+            ensure_on_netlify(
+                platform_of(options.on, &options.local, &options.of_one_platform())?,
+                wish,
+            )?;
             let request = promote::request(&options).await?;
             let plan = PromotionPlan::make(&request).await?;
             if plan.summary().is_promoted {
@@ -248,7 +251,10 @@ async fn make_plan(
         }
         Wish::Rollback { .. } => {
             let options = RollbackOptions::try_parse_from(words)?;
-            ensure_on_netlify(platform_of(options.on, &options.local)?, wish)?;
+            ensure_on_netlify(
+                platform_of(options.on, &options.local, &options.of_one_platform())?,
+                wish,
+            )?;
             let request = rollback::request(&options).await?;
             let plan = RollbackPlan::make(&request, &|_| ()).await?;
             let summary = json!(plan.summary());
