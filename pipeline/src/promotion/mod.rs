@@ -44,7 +44,7 @@ pub use self::event::{PromotionEvent, PromotionListener};
 pub(crate) use self::lambda::{
     Change, ChangeSchema, FunctionChange, LiveFunction, MOST_RECORDS as MOST_LAMBDA_RECORDS,
     Upload, VersionSource, archive_path, look, look_at_aliases, migration_names, no_function,
-    not_served, planned, record_of, running_record, versions_of,
+    not_served, planned, record_of, unpublished_settings, versions_of,
 };
 pub use self::lambda::{
     LambdaFunctionReport, LambdaPlanSummary, LambdaPlannedFunction, LambdaPromotionPlan,

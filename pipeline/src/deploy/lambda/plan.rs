@@ -16,7 +16,7 @@ use crate::promotion::{
     Change, ChangeSchema, Checkout, DeployOutcome, FunctionChange, LambdaPlanSummary, LambdaReport,
     LambdaStage, PromotionListener, SchemaPlan, SchemaTarget, Upload, VersionSource,
     deploy_records, ensure_none_is_interrupted, look, migration_names, no_function, not_served,
-    planned, running_record,
+    planned, record_of, unpublished_settings,
 };
 
 /// The request of a deploy to Lambda.
@@ -145,7 +145,11 @@ impl LambdaDeployPlan {
         notes.extend(earlier.map(|earlier| earlier.note(&manifest.digest())));
         let lambda = Lambda::connect(&request.access).await?;
         let live = look(&lambda, stage).await?;
-        let running = running_record(stage, &live).await?;
+        let records = deploy_records(&stage.database, MOST_RECORDS).await?;
+        if request.settings.variables.is_none() {
+            notes.extend(unpublished_settings(&records, &live));
+        }
+        let running = record_of(records, &live);
         let schema = SchemaPlan::make(
             &SchemaTarget {
                 from: stage.stage,
@@ -304,5 +308,5 @@ async fn ensure_tested(
 
 const COMMAND: &str = "deploy";
 
-/// More deploys of another stage than the artifact is behind.
+/// More deploys of a stage than an artifact is behind, or than its aliases may have been moved by since.
 const MOST_RECORDS: u32 = 200;

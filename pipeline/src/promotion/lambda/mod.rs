@@ -24,7 +24,7 @@ pub(crate) use self::choice::archive_path;
 pub(crate) use self::live::{LiveFunction, look, look_at_aliases, versions_of};
 pub use self::promotion::{LambdaPromotionPlan, LambdaPromotionRequest};
 pub(crate) use self::publish::{Upload, no_function};
-pub(crate) use self::records::{MOST_RECORDS, record_of, running_record};
+pub(crate) use self::records::{MOST_RECORDS, record_of, unpublished_settings};
 pub use self::report::{LambdaFunctionReport, LambdaReport};
 pub use self::rollback::{LambdaRollbackPlan, LambdaRollbackRequest, LambdaRollbackSummary};
 pub use self::stage::LambdaStage;

@@ -1,7 +1,7 @@
 //! The progress of a change on Lambda, which the lease keeps: what a later run needs to go on or to
 //! take back. It holds no secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use stagelink::Stage;
@@ -32,6 +32,9 @@ pub(super) struct LambdaProgress {
     /// The versions that earlier runs of the command made, and that a later one has replaced.
     #[serde(default)]
     pub(super) replaced: Vec<(String, String)>,
+    /// The functions whose settings were changed, in `$LATEST`; from before the call that changes them.
+    #[serde(default)]
+    pub(super) settings: BTreeSet<String>,
     /// The numbers of the migrations that were applied.
     pub(super) migrated: Vec<i64>,
     /// Their names, as `V5__add_mail`.

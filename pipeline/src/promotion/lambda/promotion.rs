@@ -10,11 +10,16 @@ use crate::aws::{AwsAccess, Lambda, UrlAccess};
 use crate::error::{Error, ErrorKind};
 use crate::migrations::{MigrationFolder, MigrationOptions};
 use crate::promotion::ancestry::Commits;
+use crate::promotion::deploy_record::deploy_records;
 use crate::promotion::event::PromotionListener;
-use crate::promotion::lambda::change::{Change, ChangeSchema, FunctionChange, TEST_LIMIT};
+use crate::promotion::lambda::change::{
+    Change, ChangeSchema, FunctionChange, TEST_LIMIT, VersionSource,
+};
 use crate::promotion::lambda::choice::Choice;
 use crate::promotion::lambda::live::{LiveFunction, base64_sha256, look, versions_of};
-use crate::promotion::lambda::records::running_record;
+use crate::promotion::lambda::records::{
+    MOST_RECORDS, record_of, running_record, unpublished_settings,
+};
 use crate::promotion::lambda::report::LambdaReport;
 use crate::promotion::lambda::stage::LambdaStage;
 use crate::promotion::lambda::summary::{LambdaPlanSummary, migration_names, planned};
@@ -109,7 +114,9 @@ impl LambdaPromotionPlan {
         );
         let goes_on =
             unfinished.is_some_and(|earlier| earlier.is_gone_on_with_by(&manifest.digest()));
-        let running = running_record(to, &target).await?;
+        let records = deploy_records(&to.database, MOST_RECORDS).await?;
+        let unpublished = unpublished_settings(&records, &target);
+        let running = record_of(records, &target);
         let commit = manifest.commit.name.as_deref();
         let older = running.as_ref().and_then(|record| record.commit.as_deref());
         let commits = Commits {
@@ -158,6 +165,8 @@ impl LambdaPromotionPlan {
             });
         }
         ensure_complete(to, &changes, &manifest)?;
+        let is_new = |change: &FunctionChange| matches!(change.source, VersionSource::Upload(_));
+        notes.extend(unpublished.filter(|_| changes.iter().any(is_new)));
         if manifest.commit.is_dirty {
             notes.push(format!(
                 "{} was deployed with changes that are in no commit, so its functions cannot be built \

@@ -1,6 +1,7 @@
 //! The start of a change on Lambda: the lease, the record, and the progress of a run that did not come to
 //! its end.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::artifact::Manifest;
@@ -107,6 +108,7 @@ impl Beginning<'_> {
             before: before.collect(),
             versions: FunctionVersions::default(),
             replaced: Vec::new(),
+            settings: BTreeSet::new(),
             migrated: Vec::new(),
             migrated_names: Vec::new(),
             moves: false,

@@ -1,6 +1,8 @@
 //! Takes back a change on Lambda that does not come to its end: the aliases that it has moved, and the
 //! lease.
 
+use std::collections::BTreeSet;
+
 use crate::aws::Lambda;
 use crate::error::{Error, ErrorKind};
 use crate::promotion::deploy_record::{self, DeployOutcome};
@@ -49,6 +51,7 @@ impl Unfinished<'_> {
                 progress.migrated_names.join(", ")
             ));
         }
+        done.extend(settings_stay(&progress.settings));
         done.extend(self.lease.release().await?.warning());
         Ok(done)
     }
@@ -115,6 +118,19 @@ impl Unfinished<'_> {
         )
         .await
     }
+}
+
+/// Returns the sentence about settings that no version but `$LATEST` has.
+fn settings_stay(functions: &BTreeSet<String>) -> Option<String> {
+    if functions.is_empty() {
+        return None;
+    }
+    let functions: Vec<_> = functions.iter().map(String::as_str).collect();
+    Some(format!(
+        "the variables, the role, the memory and the time limit that it set stay in $LATEST of {}, to which no alias \
+         points: the next deploy publishes them, unless its options set others (--env-file sets all variables)",
+        functions.join(", ")
+    ))
 }
 
 /// Returns the sentence about an alias that another person or job has changed since, which stays theirs.

@@ -23,6 +23,10 @@ impl Change<'_> {
                 // Also where an earlier run has published one: its variables may be other ones than those of
                 // now. Lambda answers with the newest version where nothing has changed since.
                 VersionSource::Upload(upload) => {
+                    if !upload.settings.is_empty() {
+                        started.progress.settings.insert(function.clone());
+                        started.progress.save(&started.lease).await?;
+                    }
                     let lambda = self.lambda.hiding(upload.settings.secrets());
                     let description = format!("stagelink {}", self.manifest.short_digest());
                     upload
