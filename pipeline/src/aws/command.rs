@@ -418,8 +418,8 @@ mod tests {
             Box::pin(async { Ok(()) })
         }
 
-        fn ended(&self, is_known: bool) {
-            self.0.lock().unwrap().push(is_known);
+        fn ended(&self, _: &str, end: AttemptEnd) {
+            self.0.lock().unwrap().push(end == AttemptEnd::Known);
         }
     }
 
