@@ -137,6 +137,11 @@ impl AwsCommand {
         command
     }
 
+    /// Returns a text of AWS's or of a function's without the secrets that no message may show.
+    pub(super) fn without_secrets(&self, text: &str) -> String {
+        self.redaction.apply(text)
+    }
+
     /// Returns the region of the command's own settings.
     pub(super) async fn configured_region(&self) -> Option<String> {
         let call = Call::new("ask for the region", "configure", "get").word("region");

@@ -142,7 +142,7 @@ impl Lambda {
     ///
     /// # Errors
     ///
-    /// The failure of the call; [`Reason::Conflict`] where it exists by now.
+    /// The failure of the call; [`Reason::Exists`] where it exists by now.
     pub(crate) async fn create_alias(
         &self,
         function: &str,
@@ -199,13 +199,13 @@ impl Lambda {
     ///
     /// # Errors
     ///
-    /// The failure of the call; [`ErrorKind::Refused`] with the function's error where it failed.
+    /// The failure of the call; one of kind [`ErrorKind::Refused`] with the function's error where it failed.
     pub(crate) async fn invoke(
         &self,
         function: &str,
         qualifier: &str,
         client_context: &str,
-    ) -> Result<Invocation, Error> {
+    ) -> Result<Invocation, Failure> {
         let of = named(function, Some(qualifier));
         let files = PrivateFiles::new()?;
         let (event, response) = (files.write(b"{}")?, files.path("response"));
@@ -225,10 +225,10 @@ impl Lambda {
                 payload,
                 version: answer.version,
             }),
-            Some(_) => Err(Error::new(
-                ErrorKind::Refused,
-                format!("{of} failed: {}", error_of(&payload)),
-            )),
+            Some(_) => {
+                let why = self.command.without_secrets(&error_of(&payload));
+                Err(Error::new(ErrorKind::Refused, format!("{of} failed: {why}")).into())
+            }
         }
     }
 }

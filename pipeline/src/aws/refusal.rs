@@ -21,8 +21,12 @@ pub(crate) enum Reason {
     NotFound,
     /// It was changed since it was read (412).
     Changed,
-    /// It exists already, or is being changed (409).
+    /// It exists already (409).
+    Exists,
+    /// It is being changed, or is in another state than the call needs (409).
     Conflict,
+    /// There is no login, or it is not allowed to.
+    Denied,
     /// AWS has too much to do, or failed.
     Overloaded,
     Other,
@@ -59,6 +63,17 @@ impl Failure {
             reason,
             is_known: is_explained && kind != ErrorKind::Unavailable,
             error: Error::new(kind, message).context(format!("could not {action}")),
+        }
+    }
+}
+
+/// The failure of what was done on this machine for a call.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self {
+            reason: Reason::Other,
+            is_known: true,
+            error,
         }
     }
 }
@@ -101,7 +116,18 @@ impl<'a> Said<'a> {
         match code {
             Some("ResourceNotFound") => (Reason::NotFound, ErrorKind::Refused),
             Some("PreconditionFailed") => (Reason::Changed, ErrorKind::Busy),
+            Some("ResourceConflict") if self.has(&["already exist"]) => {
+                (Reason::Exists, ErrorKind::Busy)
+            }
             Some("ResourceConflict") => (Reason::Conflict, ErrorKind::Busy),
+            Some("AccessDenied" | "UnauthorizedOperation" | "ExpiredToken" | "RequestExpired")
+            | Some(
+                "UnrecognizedClient"
+                | "InvalidClientTokenId"
+                | "SignatureDoesNotMatch"
+                | "InvalidSignature"
+                | "IncompleteSignature",
+            ) => (Reason::Denied, ErrorKind::Refused),
             Some(
                 "TooManyRequests" | "Throttling" | "ThrottledException" | "RequestLimitExceeded",
             )
@@ -111,7 +137,7 @@ impl<'a> Said<'a> {
             ) => (Reason::Overloaded, ErrorKind::Unavailable),
             Some(_) => (Reason::Other, ErrorKind::Refused),
             None if self.is_about_network() => (Reason::Other, ErrorKind::Unavailable),
-            None if self.is_about_login() => (Reason::Other, ErrorKind::Refused),
+            None if self.is_about_login() => (Reason::Denied, ErrorKind::Refused),
             None => (Reason::Other, ErrorKind::Settings),
         }
     }
@@ -206,7 +232,7 @@ mod tests {
         for (text, reason, kind, words) in [
             (
                 answered("AccessDeniedException"),
-                Reason::Other,
+                Reason::Denied,
                 ErrorKind::Refused,
                 "Because: allow lambda:UpdateAlias to this login",
             ),
@@ -221,6 +247,14 @@ mod tests {
                 Reason::Conflict,
                 ErrorKind::Busy,
                 "another change of it is being made",
+            ),
+            (
+                "An error occurred (ResourceConflictException) when calling the CreateAlias operation: Alias \
+                 already exists: arn:x"
+                    .to_owned(),
+                Reason::Exists,
+                ErrorKind::Busy,
+                "Alias already exists",
             ),
             (
                 answered("ResourceNotFoundException"),
@@ -244,19 +278,19 @@ mod tests {
             ),
             (
                 answered("ExpiredTokenException"),
-                Reason::Other,
+                Reason::Denied,
                 ErrorKind::Refused,
                 "log in again",
             ),
             (
                 answered("UnrecognizedClientException"),
-                Reason::Other,
+                Reason::Denied,
                 ErrorKind::Refused,
                 "the access key is wrong",
             ),
             (
                 "Error loading SSO Token: Token for x does not exist".to_owned(),
-                Reason::Other,
+                Reason::Denied,
                 ErrorKind::Refused,
                 "aws sso login",
             ),
@@ -264,7 +298,7 @@ mod tests {
                 "Unable to locate credentials. You can configure credentials by running \"aws \
                  configure\"."
                     .to_owned(),
-                Reason::Other,
+                Reason::Denied,
                 ErrorKind::Refused,
                 "set AWS_PROFILE",
             ),

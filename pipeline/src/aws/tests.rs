@@ -137,27 +137,66 @@ async fn version_that_cannot_run_is_an_error_with_lambdas_reason() {
     let script = Script::new(
         "'lambda publish-version') echo '{\"version\":\"7\",\"sha256\":\"s\"}' ;;\n\
          'lambda get-function-configuration') echo '{\"version\":\"7\",\"sha256\":\"s\",\
-         \"state\":\"Failed\",\"state_reason\":\"no bootstrap\"}' ;;",
+         \"state\":\"Failed\",\"state_reason\":\"no bootstrap, c4n4ry-key\"}' ;;",
     );
     let read = FunctionConfiguration::sample("$LATEST", "s");
     let published = script.lambda().await.publish("shop", &read, "text").await;
     let error = published.unwrap_err().to_string();
-    assert_eq!(error, "shop:7 is not ready: no bootstrap");
+    assert_eq!(error, "shop:7 is not ready: no bootstrap, …");
 }
 
 #[tokio::test]
 async fn function_that_fails_is_an_error_with_its_own_reason() {
     let script = Script::new(
         "'lambda invoke') for word; do last=$word; done; \
-         echo '{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"exit status 1\"}' >\"$last\"; \
+         echo '{\"errorType\":\"Runtime.ExitError\",\"errorMessage\":\"exit status 1 of c4n4ry-key\"}' >\"$last\"; \
          echo '{\"StatusCode\":200,\"FunctionError\":\"Unhandled\"}' ;;",
     );
     let lambda = script.lambda().await;
     let error = lambda.invoke("shop", "7", "{}").await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "shop:7 failed: Runtime.ExitError: exit status 1"
+        "shop:7 failed: Runtime.ExitError: exit status 1 of …"
     );
     // {} in Base64.
     assert!(script.calls().contains("--client-context e30="));
+}
+
+/// Answers for an alias that has a URL, and refuses what is done to its permissions with this error.
+fn with_url(permissions: &str) -> Script {
+    let url = r#"{"FunctionUrl":"https://u/"}"#;
+    Script::new(&format!(
+        "'lambda get-function-url-config'|'lambda update-function-url-config') echo '{url}' ;;\n\
+         'lambda add-permission'|'lambda remove-permission') echo 'An error occurred ({permissions}' >&2; \
+         exit 254 ;;"
+    ))
+}
+
+#[tokio::test]
+async fn permission_of_a_url_that_is_as_it_should_be_is_no_failure_and_one_that_cannot_be_set_is() {
+    let there = "ResourceConflictException) when calling the AddPermission operation: The statement id \
+                 (stagelink-url) provided already exists";
+    let gone = "ResourceNotFoundException) when calling the RemovePermission operation: no policy";
+    let busy = "ResourceConflictException) when calling the AddPermission operation: The operation cannot be \
+                performed at this time. An update is in progress";
+    for (access, answer, is_given) in [
+        (UrlAccess::Public, there, true),
+        (UrlAccess::Public, busy, false),
+        (UrlAccess::Iam, gone, true),
+        (UrlAccess::Iam, busy, false),
+    ] {
+        let script = with_url(answer);
+        let given = script
+            .lambda()
+            .await
+            .give_url("shop", "staging", access)
+            .await;
+        assert_eq!(given.is_ok(), is_given, "{access:?}: {given:?}");
+        let (auth, verb) = match access {
+            UrlAccess::Public => ("--auth-type NONE", "add-permission"),
+            UrlAccess::Iam => ("--auth-type AWS_IAM", "remove-permission"),
+        };
+        let calls = script.calls();
+        assert!(calls.contains(auth) && calls.contains(verb), "{calls}");
+    }
 }

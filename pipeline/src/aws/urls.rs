@@ -82,11 +82,19 @@ impl Lambda {
             match outcome {
                 Ok(()) => {}
                 // It is there, or gone, already.
-                Err(failure) if matches!(failure.reason, Reason::Conflict | Reason::NotFound) => {}
+                Err(failure) if failure.reason == permission_is_so(access) => {}
                 Err(failure) => return Err(failure.into()),
             }
         }
         Ok(written.url)
+    }
+}
+
+/// Returns the reason for which a permission is as it should be.
+fn permission_is_so(access: UrlAccess) -> Reason {
+    match access {
+        UrlAccess::Public => Reason::Exists,
+        UrlAccess::Iam => Reason::NotFound,
     }
 }
 

@@ -194,7 +194,10 @@ impl Lambda {
             match found.is_ready() {
                 Ok(true) => return Ok(found),
                 Ok(false) => tokio::time::sleep(PAUSE).await,
-                Err(reason) => return Err(failed(ErrorKind::Refused, &reason)),
+                Err(reason) => {
+                    let reason = self.command.without_secrets(&reason);
+                    return Err(failed(ErrorKind::Refused, &reason));
+                }
             }
         }
         Err(failed(

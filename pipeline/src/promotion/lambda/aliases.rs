@@ -104,7 +104,10 @@ impl Aliases {
             Err(failure) => failure,
         };
         // The answer to a call that succeeded may have been lost, and the call made once more.
-        if !matches!(failure.reason, Reason::Changed | Reason::Conflict) {
+        if !matches!(
+            failure.reason,
+            Reason::Changed | Reason::Conflict | Reason::Exists
+        ) {
             return Err(failure.error);
         }
         let now = lambda.alias(function, &self.name).await?;

@@ -8,7 +8,7 @@ use stagelink::self_check::{self, SelfCheckInvocation, SelfCheckReport};
 use tokio::time::Instant;
 
 use crate::artifact::FunctionContent;
-use crate::aws::Lambda;
+use crate::aws::{Lambda, Reason};
 use crate::error::{Error, ErrorKind};
 use crate::promotion::proof::{Pauses, Unproved, judge, until_proved};
 
@@ -51,17 +51,15 @@ impl AskedFunction<'_> {
         let context = invocation.client_context();
         let answer = match lambda.invoke(self.lambda, self.qualifier, &context).await {
             Ok(answer) => answer,
-            Err(error) if error.kind() == ErrorKind::Settings => {
-                return Err(Unproved::Final(format!(
-                    "cannot be asked: {}",
-                    error.report()
-                )));
-            }
-            Err(error) => {
-                return Err(Unproved::Passing(format!(
-                    "does not answer: {}",
-                    error.report()
-                )));
+            Err(failure) => {
+                let report = failure.error.report();
+                // Of these no other attempt is answered.
+                let is_final =
+                    failure.reason == Reason::Denied || failure.error.kind() == ErrorKind::Settings;
+                return Err(match is_final {
+                    true => Unproved::Final(format!("cannot be asked: {report}")),
+                    false => Unproved::Passing(format!("does not answer: {report}")),
+                });
             }
         };
         if let Some(version) = answer.version
@@ -88,3 +86,49 @@ const PAUSES: Pauses = Pauses {
     first: Duration::from_secs(1),
     longest: Duration::from_secs(8),
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::aws::script::Script;
+
+    #[tokio::test]
+    async fn login_that_may_not_invoke_is_told_at_once() {
+        let entry = FunctionContent {
+            program: "ab".repeat(32),
+            archive: "cd".repeat(32),
+            migrations: None,
+            schedule: None,
+            background: false,
+            settings: BTreeMap::new(),
+        };
+        for code in ["AccessDeniedException", "ExpiredTokenException"] {
+            let script = Script::new(&format!(
+                "'lambda invoke') echo 'An error occurred ({code}) when calling the Invoke operation: no' >&2; \
+                 exit 254 ;;"
+            ));
+            let asked = AskedFunction {
+                stage: Stage::PRODUCTION,
+                lambda: "shop",
+                qualifier: "7",
+                version: "7",
+                entry: &entry,
+            };
+            let lambda = script.lambda().await;
+            let error = asked
+                .check(&lambda, Duration::from_secs(60))
+                .await
+                .unwrap_err();
+            let error = error.to_string();
+            assert!(
+                error.starts_with(&format!(
+                    "shop:7 cannot be asked: could not call shop:7: {code}"
+                )),
+                "{error}"
+            );
+            assert_eq!(script.calls().matches("lambda invoke").count(), 1);
+        }
+    }
+}
