@@ -89,7 +89,7 @@ pub struct PromoteOptions {
      is the port of its site, needed only if several run"
 )))]
 pub struct RollbackOptions {
-    /// Stage, of kind production [default: production].
+    /// Stage, on Netlify of kind production [default: production].
     #[arg(
         value_name = "STAGE",
         default_value = "production",
@@ -97,8 +97,8 @@ pub struct RollbackOptions {
     )]
     pub stage: String,
 
-    /// Deploy to publish, by its id in `stagelink history` [default: the one that the current one
-    /// replaced; a second rollback therefore undoes the first]
+    /// Deploy to publish, by its id in `stagelink history`; on AWS Lambda the versions of one of its rows
+    /// [default: the one that the current one replaced; a second rollback therefore undoes the first]
     #[arg(long, value_name = "DEPLOY")]
     pub to: Option<String>,
 
