@@ -117,7 +117,11 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
         "--qualifier",
         alias,
     ];
-    let policy = moto.aws(&ask).await;
+    let policy = match moto.ask(&ask).await {
+        Ok(policy) => policy,
+        Err(errors) if errors.contains("ResourceNotFoundException") => return Vec::new(),
+        Err(errors) => panic!("{errors}"),
+    };
     let policy = policy["Policy"].as_str().expect("a policy");
     let policy: Value = serde_json::from_str(policy).expect("it is JSON");
     let statements = policy["Statement"].as_array().expect("statements");
@@ -135,6 +139,65 @@ async fn allowed(moto: &Moto, alias: &str) -> Vec<String> {
     // moto accepts a second statement with the same id; Lambda refuses it.
     actions.dedup();
     actions
+}
+
+#[tokio::test]
+async fn url_for_signed_calls_takes_the_permissions_of_a_public_one_away() {
+    let shop = Shop::new(&["guestbook"]).await;
+    let new = [
+        "--role",
+        Moto::ROLE,
+        "--env-file",
+        "all.env",
+        "--url",
+        "public",
+    ];
+    shop.deploy("staging", &new).await.succeeds();
+    assert_eq!(allowed(&shop.moto, "staging").await.len(), 2);
+    shop.deploy("staging", &["--url", "iam"]).await.succeeds();
+    assert_eq!(allowed(&shop.moto, "staging").await, [""; 0]);
+    let ask = [
+        "lambda",
+        "get-function-url-config",
+        "--function-name",
+        "shop-guestbook",
+    ];
+    let url = shop
+        .moto
+        .aws(&[&ask[..], &["--qualifier", "staging"]].concat())
+        .await;
+    assert_eq!(url["AuthType"], "AWS_IAM");
+    let promoted = shop.promote(&["--url", "iam"]).await.succeeds().json();
+    let url = promoted["functions"][0]["url"].as_str();
+    assert!(url.is_some_and(|url| url.contains("://")), "{promoted}");
+    // Options of Netlify are not ignored.
+    let ignored = shop
+        .deploy("staging", &["--no-test", "--ready-limit", "9"])
+        .await;
+    ignored.fails(&["about AWS Lambda, and Netlify alone has: --no-test, --ready-limit"]);
+}
+
+#[tokio::test]
+async fn settings_of_a_deploy_that_failed_are_told_by_it_and_by_the_plan_of_the_next() {
+    let shop = Shop::new(&["guestbook"]).await;
+    shop.first_deploy().await;
+    let token = shop.clouds.heroku.api_key();
+    let variables = shop.variables(None).replace(token, "of-no-account");
+    shop.write("bad.env", &variables);
+    let failed = ["--env-file", "bad.env", "--test-limit", "5"];
+    shop.deploy("staging", &failed).await.fails(&[
+        "cannot use the database of stage staging",
+        "stay in $LATEST of shop-guestbook",
+    ]);
+    assert_eq!(shop.version("shop-guestbook", "staging").await, "1");
+    let words = ["deploy", "staging", "--no-build", "--plan", "--arch", ARCH];
+    let told = "may be in $LATEST: this one publishes them";
+    let plan = shop.run(&words).await;
+    assert!(plan.succeeds().output.contains(told), "{}", plan.output);
+    let plan = shop
+        .run(&[&words[..], &["--env-file", "all.env"]].concat())
+        .await;
+    assert!(!plan.succeeds().output.contains(told), "{}", plan.output);
 }
 
 #[tokio::test]

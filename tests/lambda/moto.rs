@@ -59,15 +59,19 @@ impl Moto {
 
     /// Runs the AWS CLI and parses its output.
     pub(crate) async fn aws(&self, arguments: &[&str]) -> Value {
+        let result = self.ask(arguments).await;
+        result.unwrap_or_else(|errors| panic!("aws {arguments:?}: {errors}"))
+    }
+
+    /// Runs the AWS CLI, and returns its parsed output, or what it wrote to standard error.
+    pub(crate) async fn ask(&self, arguments: &[&str]) -> Result<Value, String> {
         let mut command = command("aws").await;
         self.configure(&mut command).await;
         let output = command.args(arguments).output().await.expect("aws runs");
-        assert!(
-            output.status.success(),
-            "aws {arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        serde_json::from_slice(&output.stdout).unwrap_or_default()
+        match output.status.success() {
+            true => Ok(serde_json::from_slice(&output.stdout).unwrap_or_default()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
     }
 
     /// Returns a function's configuration behind one of its aliases.

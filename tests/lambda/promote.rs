@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 use stagelink_local_postgres::Database;
@@ -42,6 +42,21 @@ async fn alias_that_another_person_moves_meanwhile_is_left_to_them() {
     // The lease is free, and the next one works.
     shop.promote(&[]).await.succeeds();
     assert_eq!(productions(&shop, &["shop-guestbook"]).await, ["2"]);
+    // Another tool shifts traffic.
+    let weights = "AdditionalVersionWeights={1=0.5}";
+    let shift = [
+        "lambda",
+        "update-alias",
+        "--function-name",
+        "shop-guestbook",
+        "--name",
+        "production",
+    ];
+    let shift = [&shift[..], &["--routing-config", weights]].concat();
+    shop.moto.aws(&shift).await;
+    shop.run(&["rollback", "--yes"])
+        .await
+        .fails(&["the alias production of shop-guestbook divides its requests"]);
 }
 
 #[tokio::test]
@@ -352,7 +367,7 @@ async fn rollback_over_a_function_that_was_added_leaves_a_record_of_the_whole_st
     let back = shop.run(&["rollback", "--yes"]).await;
     back.succeeds();
     let stays = "shop-health is not of that deploy, and stays as it is";
-    assert!(back.errors.contains(stays), "{}", back.errors);
+    assert!(back.output.contains(stays), "{}", back.output);
     assert_eq!(productions(&shop, &BOTH).await, ["1", "1"]);
     let status = ["status", "production", "--json", "--timeout", "300"];
     let board = shop.run(&status).await.json();
@@ -362,4 +377,46 @@ async fn rollback_over_a_function_that_was_added_leaves_a_record_of_the_whole_st
     let again = shop.run(&["rollback", "--yes", "--json"]).await;
     assert_eq!(again.succeeds().json()["artifact"], second["artifact"]);
     assert_eq!(productions(&shop, &BOTH).await, ["2", "1"]);
+}
+
+#[tokio::test]
+async fn new_alias_is_deleted_where_that_of_another_function_cannot_be_made() {
+    let shop = Shop::new(&["guestbook", "health"]).await;
+    shop.first_deploy().await;
+    shop.front.fault(
+        "POST",
+        "/shop-health/aliases",
+        Effect::Refuse(403, "AccessDeniedException"),
+    );
+    shop.promote(&[]).await.fails(&[
+        "could not make the alias production of shop-health",
+        "allow lambda:CreateAlias",
+        "the new alias production of shop-guestbook was deleted",
+    ]);
+    let none = [Value::Null, Value::Null];
+    assert_eq!(
+        productions(&shop, &["shop-guestbook", "shop-health"]).await,
+        none
+    );
+}
+
+#[tokio::test]
+async fn ctrl_c_in_a_terminal_keeps_the_lease_while_a_call_may_still_arrive() {
+    let shop = two_versions(&["guestbook", "health"]).await;
+    shop.front
+        .fault("PUT", "/shop-health/aliases/production", Effect::Hangs);
+    let mut command = shop.command(&["promote", "--yes"]).await;
+    let child = command.process_group(0).spawn().expect("it starts");
+    let group = child.id().and_then(|id| i32::try_from(id).ok());
+    shop.front.wait_for_hit().await;
+    // As a terminal does, to all processes of the group.
+    killpg(Pid::from_raw(group.expect("it runs")), Signal::SIGINT).expect("it is asked to end");
+    let output = child.wait_with_output().await.expect("it ends");
+    let run = shop.finished(&output);
+    assert_eq!(run.code, Some(130), "{run:?}");
+    run.fails(&[
+        "the lease on stage production holds until",
+        "live are the versions shop-guestbook:2 shop-health:1: aliases are moved to those of the promotion",
+        "which have not passed their test there",
+    ]);
 }
