@@ -45,6 +45,7 @@ pub use crate::deploy::LambdaSettings;
 pub use crate::deploy::LambdaVariables;
 pub use crate::deploy::SiteBuild;
 pub use crate::deploy::abort as abort_deploy;
+pub use crate::deploy::is_lambda_runtime_variable;
 pub use crate::deploy::look_at_lambda_stage;
 pub use crate::deploy::{DeployPlan, DeployTarget};
 pub use crate::doctor::CHECKS;

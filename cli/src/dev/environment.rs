@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 use stagelink::one_line;
+use stagelink_pipeline::is_lambda_runtime_variable;
 
 use self::references::Hidden;
 
@@ -242,25 +243,10 @@ fn is_of_the_stage(name: &str) -> bool {
 
 /// Returns why functions do not get a variable that does no harm.
 fn reason_to_leave_out(name: &str) -> Option<&'static str> {
-    let reserved = [
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
-        "AWS_LAMBDA_FUNCTION_NAME",
-        "AWS_LAMBDA_FUNCTION_VERSION",
-        "AWS_LAMBDA_INITIALIZATION_TYPE",
-        "AWS_LAMBDA_LOG_GROUP_NAME",
-        "AWS_LAMBDA_LOG_STREAM_NAME",
-        "AWS_LAMBDA_MAX_CONCURRENCY",
-        "AWS_LAMBDA_RUNTIME_API",
-        "LAMBDA_TASK_ROOT",
-        "LAMBDA_RUNTIME_DIR",
-        "_HANDLER",
-    ];
     if name == "DATABASE_URL" {
         return Some("since functions find their stage's database by themselves");
     }
-    if reserved.contains(&name) {
+    if is_lambda_runtime_variable(name) {
         return Some("since AWS Lambda sets it");
     }
     let is_read = stagelink::is_performance_variable(name);

@@ -138,8 +138,8 @@ pub(super) async fn cancel_others(
 ///
 /// # Errors
 ///
-/// Where its end is not known: it might become public later, in the place of the deploy that the run makes. What
-/// Netlify refuses is told alone, since it would be refused again.
+/// Those of Netlify, where the deploy's end is not known: it might become public later, in the place of the deploy
+/// that the run makes. A refusal is told and is no error, since it would come again.
 pub(super) async fn cancel(
     site: &Site,
     deploy: &str,

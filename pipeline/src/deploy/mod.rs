@@ -15,7 +15,8 @@ mod stale_credentials;
 pub use self::abort::abort;
 pub use self::event::DeployProgress;
 pub use self::lambda::{
-    LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables, look_at_lambda_stage,
+    LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, LambdaVariables,
+    is_lambda_runtime_variable, look_at_lambda_stage,
 };
 pub use self::plan::{DeployPlan, DeployTarget};
 pub use self::report::{DeployReport, DeploySummary};

@@ -90,18 +90,25 @@ fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.bytes().all(is_allowed)
 }
 
-/// Returns whether Lambda sets a variable itself, and refuses it (Lambda's guide, "Defined runtime
-/// environment variables", 2026-11). Other names that begin with `AWS_LAMBDA_` are settings, such as
-/// `AWS_LAMBDA_EXEC_WRAPPER`.
+/// Returns whether Lambda sets a variable itself, and refuses it.
 fn is_reserved(name: &str) -> bool {
-    const RESERVED: [&str; 18] = [
-        "AWS_REGION",
-        "AWS_DEFAULT_REGION",
+    const CREDENTIALS: [&str; 5] = [
         "AWS_ACCESS_KEY",
         "AWS_ACCESS_KEY_ID",
         "AWS_SECRET_KEY",
         "AWS_SECRET_ACCESS_KEY",
         "AWS_SESSION_TOKEN",
+    ];
+    is_lambda_runtime_variable(name) || CREDENTIALS.contains(&name)
+}
+
+/// Returns whether AWS Lambda's runtime sets a variable of a function itself, beside its credentials (Lambda's
+/// guide, "Defined runtime environment variables", 2026-11). Other names that begin with `AWS_LAMBDA_` are
+/// settings, such as `AWS_LAMBDA_EXEC_WRAPPER`.
+pub fn is_lambda_runtime_variable(name: &str) -> bool {
+    const SET: [&str; 14] = [
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
         "AWS_EXECUTION_ENV",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
         "AWS_LAMBDA_FUNCTION_NAME",
@@ -113,8 +120,9 @@ fn is_reserved(name: &str) -> bool {
         "AWS_LAMBDA_RUNTIME_API",
         "LAMBDA_RUNTIME_DIR",
         "LAMBDA_TASK_ROOT",
+        "_HANDLER",
     ];
-    RESERVED.contains(&name)
+    SET.contains(&name)
 }
 
 /// Lambda's limit for all variables together.

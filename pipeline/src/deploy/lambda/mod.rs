@@ -5,5 +5,5 @@ mod artifact;
 mod environment_file;
 mod plan;
 
-pub use self::environment_file::LambdaVariables;
+pub use self::environment_file::{LambdaVariables, is_lambda_runtime_variable};
 pub use self::plan::{LambdaDeployPlan, LambdaDeployRequest, LambdaSettings, look_at_lambda_stage};
