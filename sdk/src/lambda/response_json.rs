@@ -69,7 +69,8 @@ fn text(value: &HeaderValue) -> Cow<'_, str> {
     }
 }
 
-/// Replaces the values that are no UTF-8 by their texts.
+/// Replaces the values that are no UTF-8 by their texts, as the JSON has them.
+#[cfg(feature = "testing")]
 pub(super) fn make_utf8(headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         if let Cow::Owned(text) = text(value) {
